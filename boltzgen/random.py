@@ -1,0 +1,40 @@
+"""Independent random streams from one seed; nothing in the package uses a global generator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Generator
+
+_LARGEST_SEED = 2**62
+
+
+def spawn(generator: Generator, n_streams: int) -> list[Generator]:
+    """Draw `n_streams` independent generators; the parent advances by as many draws.
+
+    Args:
+        generator: The parent stream.
+        n_streams: How many children.
+
+    Returns:
+        Generators on the parent's device.
+    """
+    seeds = torch.randint(
+        _LARGEST_SEED, (n_streams,), generator=generator, device=generator.device
+    ).tolist()
+    return [Generator(device=generator.device).manual_seed(seed) for seed in seeds]
+
+
+def draw_seed(generator: Generator) -> int:
+    """Draw a 31-bit seed for a library that takes an integer (OpenMM, NumPy)."""
+    return int(
+        torch.randint(1, 2**31 - 1, (1,), generator=generator, device=generator.device).item()
+    )
+
+
+@contextmanager
+def seeded(generator: Generator) -> Iterator[None]:
+    """Seed torch's global generator inside the block only, for layers that take no generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draw_seed(generator))
+        yield
