@@ -1,0 +1,51 @@
+"""What setup.cfg declares, constraints.txt pins and the source imports must be the same things."""
+
+import configparser
+import re
+import sys
+
+import pytest
+
+from tests.sources import ROOT, imports_of, read_sources
+
+OURS = {"boltzgen", "systems", "scripts", "examples", "tests"}
+CONFIG = configparser.ConfigParser()
+CONFIG.read(ROOT / "setup.cfg")
+
+
+def names(text: str) -> set[str]:
+    """Distribution names of a list of requirements."""
+    return {re.split(r"[<>=\[;]", line)[0].strip().lower() for line in text.split("\n") if line}
+
+
+INSTALLED = names(CONFIG["options"]["install_requires"])
+EXTRAS = {key: names(text) for key, text in CONFIG["options.extras_require"].items()}
+
+
+def foreign_imports(*folders: str) -> set[str]:
+    sources = read_sources(ROOT, folders)
+    found = {s.module.split(".")[0] for source in sources for s in imports_of(source)}
+    return found - OURS - set(sys.stdlib_module_names)
+
+
+def test_the_packages_import_only_what_an_install_brings():
+    optional = EXTRAS["cluster"] | EXTRAS["bench"]
+    assert foreign_imports("boltzgen", "systems") <= INSTALLED | optional
+
+
+def test_programs_and_tests_import_only_what_the_test_extra_brings():
+    imported = foreign_imports("scripts", "examples", "tests")
+    assert imported <= INSTALLED | EXTRAS["test"] | EXTRAS["cluster"] | EXTRAS["bench"]
+
+
+def test_every_direct_dependency_is_pinned_and_nothing_else_is():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins), pins
+    pinned = {pin.split("==")[0] for pin in pins}
+    assert pinned == INSTALLED.union(*EXTRAS.values())
+
+
+@pytest.mark.parametrize("package", ["boltzgen", "systems"])
+def test_the_packages_carry_their_types(package):
+    assert (ROOT / package / "py.typed").exists()
