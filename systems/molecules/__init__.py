@@ -1,0 +1,49 @@
+"""Molecules through OpenMM: systems, targets, molecular dynamics, replica-exchange references.
+
+The only package here that imports openmm.
+"""
+
+from systems.molecules.cache import default_cache_dir
+from systems.molecules.definition import MolecularSystem
+from systems.molecules.dynamics import DynamicsSettings, simulate
+from systems.molecules.errors import CorruptCacheError, SimulationError
+from systems.molecules.evaluation import fastest_platform
+from systems.molecules.loading import from_amber, from_pdb, from_xml
+from systems.molecules.mixing import MixingReport, check_mixing
+from systems.molecules.named import DEFAULT_SYSTEM, named, system_names
+from systems.molecules.replica_exchange import (
+    ReferenceSet,
+    ReferenceSettings,
+    find_reference,
+    ladder,
+    reference,
+)
+from systems.molecules.target import OpenMMTarget
+from systems.molecules.trajectories import TrajectorySet
+from systems.molecules.workers import progress_bar
+
+__all__ = [
+    "DEFAULT_SYSTEM",
+    "CorruptCacheError",
+    "DynamicsSettings",
+    "MixingReport",
+    "MolecularSystem",
+    "OpenMMTarget",
+    "ReferenceSet",
+    "ReferenceSettings",
+    "SimulationError",
+    "TrajectorySet",
+    "check_mixing",
+    "default_cache_dir",
+    "fastest_platform",
+    "find_reference",
+    "from_amber",
+    "from_pdb",
+    "from_xml",
+    "ladder",
+    "named",
+    "progress_bar",
+    "reference",
+    "simulate",
+    "system_names",
+]
