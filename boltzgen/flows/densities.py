@@ -1,0 +1,80 @@
+"""Base densities, and the flow: a base density seen through a bijection."""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.base import Bijection, Density
+
+
+class ScaledBase(Density):
+    """Independent latents: normal with variance c / c0, or uniform on the circle.
+
+    The first control scales the variance of the normal components. With a bijection that does not
+    depend on c and preserves volume this alone carries a density to other temperatures exactly, as
+    p(x | T) ~ p(x | T0)^(T0 / T) (Dibak et al. 2022, arXiv:2108.01590).
+
+    Args:
+        periodic: Which components are angles in [-pi, pi), bool, shape (D,).
+        reference: c0 of each control, shape (C,), positive; C = 0 gives unit variance.
+    """
+
+    def __init__(self, periodic: Tensor, reference: Tensor) -> None:
+        super().__init__((len(periodic),), len(reference))
+        self.register_buffer("periodic", periodic.clone(), persistent=False)
+        self.register_buffer("reference", reference.clone(), persistent=False)
+        self.n_angles = int(periodic.sum())
+        self.n_normal = len(periodic) - self.n_angles
+
+    periodic: Tensor
+    reference: Tensor
+
+    def _variance(self, c: Tensor) -> Tensor:
+        if self.n_controls == 0:
+            return c.new_ones(len(c))
+        return c[:, 0] / self.reference[0].to(c.dtype)
+
+    def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:
+        variance = self._variance(c)
+        square = torch.where(self.periodic, 0.0, x.square()).sum(1)
+        normal = 0.5 * self.n_normal * (2 * math.pi * variance).log() + 0.5 * square / variance
+        return -normal - self.n_angles * math.log(2 * math.pi)
+
+    def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        shape = (len(c), *self.event_shape)
+        normal = torch.randn(shape, generator=generator, dtype=c.dtype, device=c.device)
+        uniform = torch.rand(shape, generator=generator, dtype=c.dtype, device=c.device)
+        angles = ((2 * uniform - 1) * math.pi).clamp_min(-math.pi)
+        x = torch.where(self.periodic, angles, normal * self._variance(c).sqrt()[:, None])
+        return x, self._log_prob(x, c)
+
+
+class Flow(Density):
+    """The density of x where bijection(x) is distributed as the base.
+
+    Args:
+        bijection: Maps x to the latent z.
+        base: Density of z.
+
+    Raises:
+        ValueError: The two differ in event shape or number of controls.
+    """
+
+    def __init__(self, bijection: Bijection, base: Density) -> None:
+        of_map = (bijection.event_shape, bijection.n_controls)
+        of_base = (base.event_shape, base.n_controls)
+        if of_map != of_base:
+            raise ValueError(f"base: expected event shape and C {of_map}, got {of_base}")
+        super().__init__(bijection.event_shape, bijection.n_controls)
+        self.bijection = bijection
+        self.base = base
+
+    def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:
+        z, logdet = self.bijection(x, c)
+        return self.base.log_prob(z, c) + logdet
+
+    def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        z, log_base = self.base.sample_and_log_prob(c, generator=generator)
+        x, logdet = self.bijection.inverse(z, c)
+        return x, log_base - logdet

@@ -1,0 +1,103 @@
+"""TRADE: carry a density along a control by the known derivative of its log-density.
+
+References:
+    Wahl, Rousselot, Draxler, Schopmans and Koethe, TRADE (2024), arXiv:2410.19492.
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from boltzgen.base import Density
+from boltzgen.checks import check_at_least
+from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
+from boltzgen.objectives.expectations import ExpectationTable
+from boltzgen.objectives.grid import CausalSampler, ControlGrid
+from boltzgen.objectives.penalties import Huber, Penalty
+from boltzgen.protocols import Batch, LossTerms, Target
+
+
+class ControlGradient(nn.Module):
+    """Residual of d log p(x | c) / dc = E_p[A] - A(x, c), A = dE/dc, at points of the flow.
+
+    Both sides are multiplied by c, so that the residual is the dimensionless derivative in log c:
+    r = d log q(x | c) / d log c - c (E_p[A](c) - A(x, c)). Only the first term is trained. x is
+    drawn from the flow at the same c, which the causal sampler picks from the grid; E_p[A] comes
+    from the table. Together with a boundary condition at one c (maximum likelihood there) the
+    minimum r = 0 fixes the density at all c. It fails where the flow at some c has no overlap with
+    the target: then the table is wrong; watch `ess` in the table's own weights.
+
+    Points of energy +inf carry no information on the slope and are left out of the mean; their
+    share is the metric `trade_forbidden`.
+
+    Args:
+        target: The target, with one control.
+        sampler: Where on the grid to look.
+        table: Running estimates of E_p[A].
+        n_points: Evaluation points a step.
+        derivative: How to differentiate log q.
+        penalty: Of the residual.
+        noise: Standard deviation of Gaussian noise on the evaluation points at c0 (it scales with
+            the square root of c / c0, c0 being the first boundary).
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        grid: ControlGrid,
+        *,
+        sampler: CausalSampler,
+        table: ExpectationTable,
+        n_points: int,
+        derivative: ControlDerivative | None = None,
+        penalty: Penalty | None = None,
+        noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_at_least("n_points", n_points, 1)
+        if len(target.control_names) != 1:
+            raise ValueError(f"target: expected one control, got {target.control_names}")
+        if not noise >= 0:
+            raise ValueError(f"noise: expected a number of at least 0, got {noise}")
+        self.target, self.grid, self.sampler, self.table = target, grid, sampler, table
+        self.derivative = derivative or ExactDerivative()
+        self.penalty = penalty or Huber()
+        self.n_points, self.noise = n_points, noise
+
+    def forward(
+        self, density: Density, batch: Batch, *, step: int, generator: Generator
+    ) -> LossTerms:
+        """Mean penalty of the residual at fresh points of the flow."""
+        if self.table.due(step):
+            self.table.refresh(density, self.target, like=batch.x, generator=generator)
+        index = self.sampler.draw(self.n_points, generator=generator)
+        x, c = self._points(density, index, like=batch.x, generator=generator)
+        with torch.no_grad():
+            energy, slope = self.target.energy_and_denergy_dc(x, c)
+        allowed = energy.isfinite()
+        expected = self.table.mean_slope.to(x.dtype)[index]
+        wanted = torch.where(allowed, c[:, 0] * (expected - slope[:, 0]), 0.0)
+        known = self.derivative(density, x, c)
+        residual = torch.where(allowed, known.slope - wanted, 0.0)
+        penalty = self.penalty(residual)
+        count = allowed.sum().clamp_min(1)
+        self.sampler.record(index[allowed], penalty.detach()[allowed])
+        metrics = {
+            "trade": penalty.detach().sum() / count,
+            "trade_rms": (residual.detach().square().sum() / count).sqrt(),
+            "trade_forbidden": 1 - allowed.to(x.dtype).mean(),
+        }
+        return LossTerms(penalty.sum() / count, metrics)
+
+    @torch.no_grad()
+    def _points(
+        self, density: Density, index: Tensor, *, like: Tensor, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Evaluation points (B, *E) and their controls (B, 1)."""
+        values = self.grid.values.to(dtype=like.dtype, device=like.device)
+        c = values[index][:, None]
+        x = density.sample(c, generator=generator)
+        if self.noise > 0:
+            spread = self.noise * (c / values[self.grid.boundaries[0]]).sqrt()
+            normal = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+            x = x + normal * spread.reshape(-1, *[1] * (x.dim() - 1))
+        return x, c

@@ -1,0 +1,89 @@
+"""A running table of E_p(x|c)[dE/dc] and log Z(c) on a grid, by importance sampling from the flow.
+
+References:
+    Wahl et al., TRADE (2024), arXiv:2410.19492, section 3.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+
+from boltzgen.base import Density
+from boltzgen.objectives.grid import ControlGrid
+from boltzgen.protocols import Target
+
+
+class ExpectationTable(nn.Module):
+    """Self-normalised importance estimates at every grid point, averaged over refreshes.
+
+    With x_j ~ q(.|c) and log w_j = -E(x_j, c) - log q(x_j | c),
+    log Z(c) = log mean_j w_j and E_p[A] = sum_j w_j A_j / sum_j w_j, A = dE/dc.
+    The running value keeps a share `memory` of the old at each refresh, less while it is young, so
+    that the first refreshes are a plain average.
+
+    Args:
+        grid: The grid of the control.
+        n_samples: Samples for each grid point and refresh.
+        memory: Largest share of the old value kept, in [0, 1).
+        every: Steps between refreshes.
+    """
+
+    mean_slope: Tensor
+    log_z: Tensor
+    n_refreshes: Tensor
+
+    def __init__(
+        self, grid: ControlGrid, *, n_samples: int, memory: float = 0.8, every: int = 100
+    ) -> None:
+        super().__init__()
+        if n_samples < 2 or every < 1 or not 0 <= memory < 1:
+            raise ValueError(
+                "n_samples, every, memory: expected n_samples >= 2, every >= 1, 0 <= memory < 1, "
+                f"got {n_samples}, {every}, {memory}"
+            )
+        self.grid, self.n_samples, self.memory, self.every = grid, n_samples, memory, every
+        zeros = torch.zeros(len(grid), dtype=torch.float64)
+        self.register_buffer("mean_slope", zeros.clone())
+        self.register_buffer("log_z", zeros.clone())
+        self.register_buffer("n_refreshes", torch.zeros((), dtype=torch.long))
+
+    def due(self, step: int) -> bool:
+        """Whether the table is empty or it is time to refresh it."""
+        return int(self.n_refreshes) == 0 or step % self.every == 0
+
+    @torch.no_grad()
+    def refresh(
+        self, density: Density, target: Target, *, like: Tensor, generator: Generator
+    ) -> None:
+        """Sample every grid point and update the running values.
+
+        Args:
+            density: The flow.
+            target: The target.
+            like: A tensor of the dtype and on the device of the flow.
+            generator: The random stream.
+        """
+        values = self.grid.values.to(dtype=like.dtype, device=like.device)
+        c = values.repeat_interleave(self.n_samples)[:, None]
+        x, log_q = density.sample_and_log_prob(c, generator=generator)
+        energy, slope = target.energy_and_denergy_dc(x, c)
+        log_w = (-energy.double() - log_q.double()).reshape(len(self.grid), self.n_samples)
+        slopes = slope[:, 0].double().reshape(log_w.shape)
+        log_z = log_w.logsumexp(1) - math.log(self.n_samples)
+        weights = log_w.softmax(1)
+        mean_slope = torch.where(weights > 0, weights * slopes, 0.0).sum(1)
+        usable = log_z.isfinite()
+        age = int(self.n_refreshes)
+        share = min(self.memory, age / (age + 1))
+        for running, fresh in ((self.mean_slope, mean_slope), (self.log_z, log_z)):
+            running.copy_(torch.where(usable, share * running + (1 - share) * fresh, running))
+        self.n_refreshes += 1
+
+    def integrated_log_z(self) -> Tensor:
+        """log Z(c) - log Z(c_0) by integrating the table (trapezoid in c), shape (K,).
+
+        d log Z / dc = -E[dE/dc]: thermodynamic integration, a check on `log_z`.
+        """
+        steps = torch.cumulative_trapezoid(-self.mean_slope, self.grid.values)
+        return torch.cat([steps.new_zeros(1), steps])
