@@ -1,0 +1,59 @@
+"""One case, at least, for every concrete bijection, density, target and objective.
+
+A class that has none fails `test_coverage.py`. Names are what the test report shows.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from systems.charts import ChartedTarget, fit_chart
+from systems.molecules import OpenMMTarget, named
+from systems.toys import (
+    DoubleWell2D,
+    GaussianMixture,
+    HarmonicWell,
+    ManyWell,
+    MultiWell,
+    QuarticWell,
+)
+from tests.contracts.case import BijectionCase, DensityCase, ObjectiveCase, TargetCase
+
+MOLECULE = named("ala2/ff99sbildn-obc2")
+KELVIN = (300.0, 600.0)
+
+
+def rattled(n: int, g: Generator) -> Tensor:
+    """Configurations of the molecule near its reference, in nm: (n, n_atoms, 3)."""
+    reference = torch.tensor(MOLECULE.positions)
+    return reference + 0.003 * torch.randn(n, *reference.shape, generator=g, dtype=torch.float64)
+
+
+def chart():
+    """A chart fitted to rattled configurations."""
+    x = rattled(1000, torch.Generator().manual_seed(1))
+    return fit_chart(x, bonds=MOLECULE.bonds, elements=MOLECULE.elements)
+
+
+def charted(n: int, g: Generator) -> Tensor:
+    """Rattled configurations in the coordinates of the chart."""
+    return chart().to_internal(rattled(n, g))[0]
+
+
+BIJECTIONS: dict[str, BijectionCase] = {}
+
+DENSITIES: dict[str, DensityCase] = {}
+
+OBJECTIVES: dict[str, ObjectiveCase] = {}
+
+TARGETS: dict[str, TargetCase] = {
+    "HarmonicWell": TargetCase(lambda: HarmonicWell(n_dims=3, stiffness=2.0)),
+    "DoubleWell2D": TargetCase(DoubleWell2D),
+    "DoubleWell2D, tilted": TargetCase(lambda: DoubleWell2D(QuarticWell(a=0.5, b=-2.0, c=0.8))),
+    "MultiWell": TargetCase(MultiWell),
+    "ManyWell": TargetCase(lambda: ManyWell(n_dims=8)),
+    "GaussianMixture": TargetCase(GaussianMixture),
+    "OpenMMTarget": TargetCase(lambda: OpenMMTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
+    "ChartedTarget": TargetCase(
+        lambda: ChartedTarget(OpenMMTarget(MOLECULE), chart()), charted, KELVIN, tolerance=1e-4
+    ),
+}
