@@ -1,0 +1,42 @@
+"""Losses as values: forward and reverse KL, TRADE, log-variance, and weighted sums of them."""
+
+from boltzgen.objectives.control_gradient import ControlGradient
+from boltzgen.objectives.controls import ControlSampler, LogUniform
+from boltzgen.objectives.derivatives import (
+    CentralDifference,
+    ControlDerivative,
+    ControlSlope,
+    ExactDerivative,
+)
+from boltzgen.objectives.expectations import ExpectationTable
+from boltzgen.objectives.forward_kl import ForwardKL
+from boltzgen.objectives.grid import CausalSampler, ControlGrid, log_spaced_grid
+from boltzgen.objectives.log_variance import LogVariance
+from boltzgen.objectives.penalties import Huber, Penalty, Squared
+from boltzgen.objectives.reverse_kl import ReverseKL, regularise
+from boltzgen.objectives.weighted import GradientBalance, Ramp, Term, Weighted
+
+__all__ = [
+    "CausalSampler",
+    "CentralDifference",
+    "ControlDerivative",
+    "ControlGradient",
+    "ControlGrid",
+    "ControlSampler",
+    "ControlSlope",
+    "ExactDerivative",
+    "ExpectationTable",
+    "ForwardKL",
+    "GradientBalance",
+    "Huber",
+    "LogUniform",
+    "LogVariance",
+    "Penalty",
+    "Ramp",
+    "ReverseKL",
+    "Squared",
+    "Term",
+    "Weighted",
+    "log_spaced_grid",
+    "regularise",
+]

@@ -1,0 +1,18 @@
+"""The training loop, its data and its checkpoints."""
+
+from boltzgen.training.averaging import WeightAverage
+from boltzgen.training.batches import BatchSource, RandomBatches
+from boltzgen.training.checkpoint import load_checkpoint, run_with_checkpoints, save_checkpoint
+from boltzgen.training.loop import StepRecord, TrainConfig, Trainer
+
+__all__ = [
+    "BatchSource",
+    "RandomBatches",
+    "StepRecord",
+    "TrainConfig",
+    "Trainer",
+    "WeightAverage",
+    "load_checkpoint",
+    "run_with_checkpoints",
+    "save_checkpoint",
+]
