@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "boltzgen.errors",
     },
     "boltzgen.training": {
+        "boltzgen.storage",
         "boltzgen.base",
         "boltzgen.protocols",
         "boltzgen.checks",
@@ -65,12 +66,13 @@ ONLY_IN: dict[str, set[str]] = {
     "argparse": set(),
     "random": set(),
     "torch.distributions": set(),
-    "numpy.random": set(),
+    # Estimators take arrays, and the stream of their bootstrap as an argument, from NumPy.
+    "numpy.random": {"boltzgen.estimators"},
     "pickle": set(),
 }
 
 # Packages of the optional extras: the only ones that may be imported inside a function.
-OPTIONAL = {"dask", "distributed", "nflows", "zuko", "normflows"}
+OPTIONAL = {"dask", "distributed", "nflows", "zuko", "normflows", "pandas"}
 
 
 def unit_of(module: str) -> str:

@@ -68,6 +68,8 @@ def check_batch_equals_singles(case: BijectionCase) -> None:
 def check_gradients(case: BijectionCase | DensityCase) -> None:
     """Every parameter receives a gradient that is finite and not everywhere zero."""
     module, g = case.build(), stream()
+    if not list(module.parameters()):
+        return
     if isinstance(module, Bijection):
         x, c = case.inputs(module, 64, g)
         z, logdet = module(x, c)

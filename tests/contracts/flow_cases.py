@@ -1,0 +1,143 @@
+"""Flows and objectives for the contract tests: small, conditional, with numbers and angles."""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.base import Density
+from boltzgen.flows import (
+    AffineTransform,
+    Chain,
+    CircularSplineTransform,
+    Coupling,
+    Flow,
+    Part,
+    ScaledBase,
+    SplineTransform,
+    VectorLayout,
+    VolumePreservingTransform,
+    coupling_flow,
+)
+from boltzgen.objectives import (
+    CausalSampler,
+    ControlGradient,
+    ExpectationTable,
+    ForwardKL,
+    GradientBalance,
+    LogUniform,
+    LogVariance,
+    Ramp,
+    ReverseKL,
+    Term,
+    Weighted,
+    log_spaced_grid,
+)
+from boltzgen.protocols import Batch
+from systems.toys import DoubleWell2D
+from tests.contracts.case import BijectionCase, DensityCase, ObjectiveCase
+
+TURN = 2 * math.pi
+PLAIN = VectorLayout(torch.zeros(4, dtype=torch.bool), torch.ones(4), torch.ones(1))
+# Two numbers, an angle and a folded angle.
+MIXED = VectorLayout(
+    torch.tensor([False, False, True, True]), torch.tensor([1.0, 1.0, 1.0, 3.0]), torch.ones(1)
+)
+PERIOD = torch.tensor([math.inf, math.inf, TURN, TURN], dtype=torch.float64)
+UNCONDITIONAL = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(0))
+SIZE = {"n_hidden": 16, "n_blocks": 1}
+
+
+def draw_mixed(n: int, g: Generator) -> Tensor:
+    """Two normal numbers, some beyond the spline's domain, and two angles in [-pi, pi)."""
+    numbers = 3 * torch.randn(n, 2, generator=g, dtype=torch.float64)
+    angles = TURN * (torch.rand(n, 2, generator=g, dtype=torch.float64) - 0.5)
+    return torch.cat([numbers, angles], 1)
+
+
+def affine(layout: VectorLayout = PLAIN) -> Coupling:
+    return Coupling(layout, [Part((0,), AffineTransform())], **SIZE)
+
+
+def mixed() -> Coupling:
+    parts = [Part((1,), SplineTransform(n_bins=4)), Part((3,), CircularSplineTransform(n_bins=4))]
+    return Coupling(MIXED, parts, **SIZE)
+
+
+def other_half() -> Coupling:
+    parts = [Part((0,), SplineTransform(n_bins=4)), Part((2,), CircularSplineTransform(n_bins=4))]
+    return Coupling(MIXED, parts, **SIZE)
+
+
+def volume_preserving() -> Coupling:
+    return Coupling(PLAIN, [Part((1, 3), VolumePreservingTransform())], **SIZE)
+
+
+def recipe() -> Flow:
+    layers = [SplineTransform(n_bins=4), SplineTransform(n_bins=4), AffineTransform()]
+    return coupling_flow(MIXED, layers, n_bins=4, **SIZE)
+
+
+BIJECTIONS = {
+    "Coupling, affine": BijectionCase(affine),
+    "Coupling, no control": BijectionCase(lambda: affine(UNCONDITIONAL)),
+    "Coupling, volume preserving": BijectionCase(volume_preserving),
+    "Coupling, splines": BijectionCase(mixed, draw_mixed, period=PERIOD),
+    "Chain": BijectionCase(lambda: Chain([mixed(), other_half()]), draw_mixed, period=PERIOD),
+}
+
+DENSITIES = {
+    "ScaledBase": DensityCase(lambda: ScaledBase(MIXED.periodic, MIXED.reference)),
+    "ScaledBase, no control": DensityCase(
+        lambda: ScaledBase(UNCONDITIONAL.periodic, UNCONDITIONAL.reference)
+    ),
+    "Flow, affine": DensityCase(lambda: Flow(affine(), ScaledBase(PLAIN.periodic, torch.ones(1)))),
+    "Flow, recipe": DensityCase(recipe),
+}
+
+
+def well_flow() -> Flow:
+    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(1))
+    return coupling_flow(layout, [SplineTransform(n_bins=4)] * 2, **SIZE)
+
+
+def well_batch(density: Density, n: int, g: Generator) -> Batch:
+    return Batch(DoubleWell2D().sample_exact(1.0, n, generator=g), torch.ones(n, 1).double())
+
+
+def trade() -> ControlGradient:
+    grid = log_spaced_grid(0.5, 1.0, 4, 1.0)
+    return ControlGradient(
+        DoubleWell2D(),
+        grid,
+        sampler=CausalSampler(grid, strength=1.0),
+        table=ExpectationTable(grid, n_samples=16, every=1),
+        n_points=16,
+        noise=0.01,
+    )
+
+
+def weighted() -> Weighted:
+    terms = [Term("nll", ForwardKL()), Term("trade", trade(), 0.5, Ramp(start=0, length=4))]
+    return Weighted(terms, GradientBalance(2, every=1))
+
+
+def reverse_kl() -> ReverseKL:
+    return ReverseKL(DoubleWell2D(), LogUniform(0.5, 1.0), n_samples=16)
+
+
+def log_variance() -> LogVariance:
+    grid = log_spaced_grid(0.5, 1.0, 4, 1.0)
+    return LogVariance(DoubleWell2D(), grid, n_controls=2, n_samples=16)
+
+
+OBJECTIVES = {
+    name: ObjectiveCase(make, well_flow, well_batch)
+    for name, make in {
+        "ForwardKL": ForwardKL,
+        "ReverseKL": reverse_kl,
+        "ControlGradient": trade,
+        "LogVariance": log_variance,
+        "Weighted": weighted,
+    }.items()
+}
