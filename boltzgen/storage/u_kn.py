@@ -110,7 +110,8 @@ def to_alchemlyb(path: Path | str) -> "pandas.DataFrame":
         CorruptFileError: The file is truncated, damaged or of another kind.
 
     Example:
-        alchemlyb.estimators.MBAR().fit(to_alchemlyb("run/u_kn.h5")).delta_f_
+        alchemlyb.estimators.MBAR(initial_f_k=None).fit(to_alchemlyb("run/u_kn.h5")).delta_f_
+        (its default start, BAR between neighbours, wants samples of every state).
     """
     try:
         import pandas
