@@ -20,7 +20,7 @@ from systems.molecules.replica_exchange import (
 )
 from systems.molecules.target import OpenMMTarget
 from systems.molecules.trajectories import TrajectorySet
-from systems.molecules.workers import progress_bar
+from systems.molecules.workers import Progress
 
 __all__ = [
     "DEFAULT_SYSTEM",
@@ -29,6 +29,7 @@ __all__ = [
     "MixingReport",
     "MolecularSystem",
     "OpenMMTarget",
+    "Progress",
     "ReferenceSet",
     "ReferenceSettings",
     "SimulationError",
@@ -42,7 +43,6 @@ __all__ = [
     "from_xml",
     "ladder",
     "named",
-    "progress_bar",
     "reference",
     "simulate",
     "system_names",

@@ -6,6 +6,7 @@ interruption; on others they are another sample of the same distribution.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -120,7 +121,7 @@ def simulate(
         settings: Temperature and lengths.
         cache_dir: Directory of all caches; see `cache.default_cache_dir`.
         n_processes: Trajectories that run side by side.
-        progress: Called with steps done and steps in all; see `workers.progress_bar`.
+        progress: Called with steps done (those found in the cache included) and steps in all.
 
     Raises:
         ValueError: The time step is too long for this system.
@@ -172,6 +173,17 @@ def _run(tasks: list[_Task], n_processes: int, progress: Progress | None) -> Non
 
 
 def _run_trajectory(task: _Task, on_chunk: Callable[[], None]) -> None:
+    try:
+        _run_chunks(task, on_chunk)
+    except openmm.OpenMMException as error:
+        raise SimulationError(
+            f"dynamics: OpenMM stopped trajectory {task.trajectory} at "
+            f"{task.settings.temperature} K with a time step of {task.settings.timestep_fs} fs: "
+            f"{error}"
+        ) from error
+
+
+def _run_chunks(task: _Task, on_chunk: Callable[[], None]) -> None:
     settings = task.settings
     first = task.store.n_chunks
     context = _context(task, first)
@@ -233,7 +245,8 @@ def _run_frames(
     for i in range(n_frames):
         integrator.step(spacing_steps)
         state = context.getState(positions=True, energy=True)
-        x[i] = state.getPositions(asNumpy=True)._value
+        with np.errstate(over="ignore"):  # what overflows is reported as non-finite
+            x[i] = state.getPositions(asNumpy=True)._value
         series["potential"][i] = state.getPotentialEnergy()._value
         series["kinetic"][i] = state.getKineticEnergy()._value
     return {"x": x, **series}
@@ -279,6 +292,7 @@ def _summarise(merged: Path, system: MolecularSystem, settings: DynamicsSettings
         )
     kinetic = arrays["kinetic"] * (2.0 / (system.n_degrees_of_freedom * GAS_CONSTANT))
     measured, error = mean_and_error(kinetic)
+    error = max(error, _least_error(system, settings))
     check_temperature(measured, error, settings.temperature)
     return TrajectorySet(
         x=arrays["x"],
@@ -288,3 +302,13 @@ def _summarise(merged: Path, system: MolecularSystem, settings: DynamicsSettings
         kinetic_temperature_error=error,
         n_steps=settings.n_steps,
     )
+
+
+def _least_error(system: MolecularSystem, settings: DynamicsSettings) -> float:
+    """Error in K of a kinetic temperature whose memory is the thermostat's, 1/friction.
+
+    A run of a few such times cannot tell its own correlation time, and would claim too much.
+    """
+    steps = settings.n_trajectories * settings.n_frames * settings.spacing_steps
+    n_times = 1.0 + 0.5 * settings.friction_per_ps * steps * settings.timestep_fs * 1e-3
+    return settings.temperature * math.sqrt(2.0 / (system.n_degrees_of_freedom * n_times))

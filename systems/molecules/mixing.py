@@ -10,6 +10,7 @@ from systems.molecules.definition import MolecularSystem
 _MAX_RHAT = 1.05
 _MIN_TRANSITIONS = 10
 _RARE = 0.001
+_RIGID = 1e-8  # variance of a torsion that is fixed but for rounding
 Quadruple = tuple[int, int, int, int]
 
 
@@ -23,7 +24,7 @@ class TorsionMixing:
         fraction_positive: Fraction of frames with the torsion in (0, 180), shape (M,).
         n_transitions: Changes of its sign from one frame to the next, at 0 or at 180, shape (M,).
         rhat: Split R-hat, the larger of those of the cosine and the sine; 1 is mixed, inf where
-            trajectories are stuck in different places.
+            trajectories are stuck in different places; 1 for a torsion that never moves.
     """
 
     name: str
@@ -121,12 +122,14 @@ def torsion_mixing(name: str, atoms: Quadruple, angles: np.ndarray) -> TorsionMi
         atoms: The four atoms.
         angles: Radians, shape (n_trajectories, n_frames).
     """
+    cosine, sine = np.cos(angles), np.sin(angles)
+    moves = cosine.var() + sine.var() > _RIGID
     return TorsionMixing(
         name=name,
         atoms=atoms,
         fraction_positive=(angles > 0).mean(axis=1),
         n_transitions=_transitions(angles),
-        rhat=max(split_rhat(np.cos(angles)), split_rhat(np.sin(angles))),
+        rhat=max(split_rhat(cosine), split_rhat(sine)) if moves else 1.0,
     )
 
 

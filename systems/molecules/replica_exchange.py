@@ -5,7 +5,6 @@ on where it stopped, and with more iterations or repeats it extends what there i
 """
 
 import json
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import openmm
 from openmm import app, unit
+from openmm.app import replicaexchangesampler
 
 from systems.checks import check_positive
 from systems.molecules.cache import ChunkStore, derive_seed, settings_key
@@ -20,6 +20,9 @@ from systems.molecules.definition import MolecularSystem
 from systems.molecules.errors import SimulationError
 from systems.molecules.workers import Progress, run_all
 
+# OpenMM's sampler draws its exchanges from the random module: its state is set here for a repeat,
+# kept with each chunk, and given back.
+_exchange_random = replicaexchangesampler.random
 _FORMAT = 1
 _STATE = ("checkpoint", "positions", "velocities", "state_index", "previous_index", "random_state")
 
@@ -261,7 +264,7 @@ def _load(directory: Path, settings: ReferenceSettings) -> ReferenceSet:
 
 
 def _run_repeat(task: _Task, on_chunk: Callable[[], None]) -> None:
-    outer = random.getstate()  # OpenMM's sampler draws its exchanges from the random module
+    outer = _exchange_random.getstate()
     try:
         sampler = _sampler(task)
         first = task.store.n_chunks
@@ -273,7 +276,7 @@ def _run_repeat(task: _Task, on_chunk: Callable[[], None]) -> None:
             task.store.write(index, _run_chunk(sampler, task.settings))
             on_chunk()
     finally:
-        random.setstate(outer)
+        _exchange_random.setstate(outer)
 
 
 def _sampler(task: _Task) -> app.ReplicaExchangeSampler:
@@ -289,7 +292,7 @@ def _sampler(task: _Task) -> app.ReplicaExchangeSampler:
     simulation.context.setVelocitiesToTemperature(
         settings.temperatures[0], derive_seed(settings.seed, task.repeat, 1)
     )
-    random.seed(derive_seed(settings.seed, task.repeat, 2))
+    _exchange_random.seed(derive_seed(settings.seed, task.repeat, 2))
     states = [{"temperature": t * unit.kelvin} for t in settings.temperatures]
     return app.ReplicaExchangeSampler(states, simulation, settings.steps_per_iteration)
 
@@ -344,7 +347,7 @@ def _state(sampler: app.ReplicaExchangeSampler) -> dict[str, np.ndarray]:
         _stack(sampler, "getVelocities"),
         np.array(sampler.replicaStateIndex),
         np.array(sampler._previousReplicaStateIndex),
-        np.array(random.getstate()[1], dtype=np.uint64),
+        np.array(_exchange_random.getstate()[1], dtype=np.uint64),
     )
     return dict(zip(_STATE, values, strict=True))
 
@@ -360,7 +363,7 @@ def _restore(sampler: app.ReplicaExchangeSampler, chunk: dict[str, np.ndarray]) 
     sampler.replicaStateIndex = chunk["state_index"].tolist()
     sampler._previousReplicaStateIndex = chunk["previous_index"].tolist()
     sampler.currentIteration = int(chunk["iteration"][-1])
-    random.setstate((3, tuple(int(word) for word in chunk["random_state"]), None))
+    _exchange_random.setstate((3, tuple(int(word) for word in chunk["random_state"]), None))
     try:
         context.loadCheckpoint(chunk["checkpoint"].tobytes())
     except openmm.OpenMMException as error:

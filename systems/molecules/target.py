@@ -17,9 +17,9 @@ class OpenMMTarget(ThermalTarget):
     """p(x | T) ~ exp(-U(x) / RT) over all Cartesian coordinates of a molecule.
 
     U is in kJ/mol, x in nm, T in K. OpenMM computes in double precision; results have the dtype
-    and device of x. U is +inf, with zero force, where it is not finite or x is not; where only a
-    force is not finite, it is zero. Forces are computed only if x requires a gradient, come from
-    the same call as the energy, and cannot be differentiated again: that raises.
+    and device of x. U is +inf, with zero force, where it (in that dtype) or x is not finite; where
+    only a force is not finite, it is zero. Forces are computed only if x requires a gradient, come
+    from the same call as the energy, and cannot be differentiated again: that raises.
 
     With `system.constraints` this is the energy as a function of all coordinates, although there
     is no density in the constrained bonds: use a chart that freezes exactly these.
@@ -60,7 +60,8 @@ class OpenMMTarget(ThermalTarget):
             ValueError: x has the wrong shape or is not floating-point.
         """
         check_event("x", x, self.event_shape)
-        energy: Tensor = _Potential.apply(x, self)
+        with_forces = x.requires_grad and torch.is_grad_enabled()
+        energy: Tensor = _Potential.apply(x, self, with_forces)
         return energy
 
     def close(self) -> None:
@@ -87,15 +88,20 @@ class _Potential(torch.autograd.Function):
     """U(x), keeping the force of the same call for the backward pass."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, target: OpenMMTarget) -> Tensor:
-        energies, forces = target._evaluate(x, with_forces=ctx.needs_input_grad[0])  # type: ignore[attr-defined]
-        ctx.save_for_backward(x, torch.as_tensor(forces, dtype=x.dtype, device=x.device))
-        return torch.as_tensor(energies, dtype=x.dtype, device=x.device)
+    def forward(ctx: FunctionCtx, x: Tensor, target: OpenMMTarget, with_forces: bool) -> Tensor:  # noqa: FBT001
+        found = target._evaluate(x, with_forces=with_forces)
+        energies, forces = (torch.as_tensor(a, dtype=x.dtype, device=x.device) for a in found)
+        overflow = ~torch.isfinite(energies)  # in the dtype of x
+        if with_forces:
+            lost = overflow | ~torch.isfinite(forces).all(dim=(1, 2))
+            forces = forces.masked_fill(lost[:, None, None], 0.0)
+        ctx.save_for_backward(x, forces)
+        return energies.masked_fill(overflow, torch.inf)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         x, forces = ctx.saved_tensors  # type: ignore[attr-defined]
-        return _Gradient.apply(x, forces, gradient), None
+        return _Gradient.apply(x, forces, gradient), None, None
 
 
 class _Gradient(torch.autograd.Function):

@@ -8,10 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
-
-from tqdm import tqdm
 
 from systems.molecules.errors import SimulationError
 
@@ -74,37 +71,6 @@ def run_all(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def progress_bar(
-    description: str, *, enabled: bool = True
-) -> AbstractContextManager[Progress | None]:
-    """A terminal bar with rate and remaining time, to be passed as `progress`.
-
-    Example:
-        with progress_bar("dynamics") as progress:
-            simulate(system, settings, cache_dir=cache, progress=progress)
-    """
-    return _Bar(description) if enabled else nullcontext(None)
-
-
-class _Bar(AbstractContextManager[Progress]):
-    def __init__(self, description: str) -> None:
-        self._bar: tqdm = tqdm(desc=description, unit="step", unit_scale=True, total=0)
-
-    def __enter__(self) -> Progress:
-        return self._update
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _update(self, done: int, total: int) -> None:
-        if self._bar.total != total:  # the first call: what the cache held is no new work
-            self._bar.total = total
-            self._bar.initial = self._bar.n = done
-            self._bar.unpause()
-        self._bar.n = done
-        self._bar.refresh()
 
 
 def _run_guarded(job: Job[Task], task: Task, parent: int) -> None:
