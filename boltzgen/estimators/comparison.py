@@ -98,7 +98,7 @@ def _pool(model: Populations, reference: Populations) -> np.ndarray:
 
 def _steady_errors(source: Populations, pooled: np.ndarray) -> np.ndarray:
     few = source.values * source.n_independent < LEAST_EXPECTED
-    multinomial = np.sqrt(pooled * (1 - pooled) / source.n_independent)
+    multinomial = np.sqrt(pooled * np.maximum(1 - pooled, 0.0) / source.n_independent)
     return np.where(few, np.maximum(source.errors, multinomial), source.errors)
 
 

@@ -1,0 +1,69 @@
+"""Quality of the importance weights over temperature."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from boltzgen.plots.style import MODEL, REFERENCE, REWEIGHTED, WARNING, draw_series
+
+
+def draw_ess(
+    temperatures: np.ndarray,
+    reverse: tuple[np.ndarray, np.ndarray],
+    ax: Axes,
+    *,
+    forward: tuple[np.ndarray, np.ndarray] | None = None,
+    logarithmic: bool = False,
+) -> Axes:
+    """Draw the effective sample size over temperature.
+
+    Args:
+        temperatures: In K, shape (M,).
+        reverse: ESS/N of the model's samples and its errors, each (M,).
+        ax: Where to draw.
+        forward: The same from reference samples; NaN where there are none.
+        logarithmic: Whether the vertical axis is logarithmic.
+
+    Returns:
+        The same Axes.
+    """
+    draw_series(ax, temperatures, *reverse, label="reverse (model samples)", colour=MODEL)
+    if forward is not None:
+        draw_series(
+            ax, temperatures, *forward, label="forward (reference samples)", colour=REWEIGHTED
+        )
+    if logarithmic:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    else:
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.set_ylim(bottom=0.0)
+    ax.set_xlabel("temperature / K")
+    ax.set_ylabel("effective sample size / N")
+    ax.legend()
+    return ax
+
+
+def draw_khat(temperatures: np.ndarray, khat: np.ndarray, ax: Axes) -> Axes:
+    """Draw Pareto k-hat over temperature with the limit of 0.7.
+
+    Args:
+        temperatures: In K, shape (M,).
+        khat: k-hat, shape (M,); infinite values are drawn at the edge of the picture.
+        ax: Where to draw.
+
+    Returns:
+        The same Axes.
+    """
+    shown = np.clip(khat, -0.2, 1.4)
+    bad = khat >= 0.7
+    ax.axhspan(0.7, 1.5, color=WARNING, alpha=0.08, linewidth=0)
+    ax.axhline(0.7, color=WARNING, linewidth=1.2, linestyle="--", label="0.7: weights unreliable")
+    ax.plot(temperatures, shown, color=REFERENCE, linewidth=0.8)
+    ax.plot(temperatures[~bad], shown[~bad], "o", color=MODEL)
+    ax.plot(temperatures[bad], shown[bad], "X", color=WARNING, markersize=8)
+    ax.set_ylim(min(-0.05, float(shown.min()) - 0.1), max(1.0, float(shown.max()) + 0.1))
+    ax.set_xlabel("temperature / K")
+    ax.set_ylabel(r"Pareto $\hat{k}$")
+    ax.legend(loc="upper right")
+    return ax
