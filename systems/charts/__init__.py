@@ -1,7 +1,8 @@
 """Charts: vectors of internal coordinates in which a flow can learn a molecule."""
 
-from systems.charts.chart import InternalChart, chart_from_state, fit_chart
+from systems.charts.chart import InternalChart, chart_from_state
 from systems.charts.charted import ChartedTarget
+from systems.charts.fit import fit_chart
 from systems.charts.internal import InternalCoordinates
 from systems.charts.methyl import LeafGroup, find_leaf_groups
 from systems.charts.zmatrix import ZMatrix, build_zmatrix

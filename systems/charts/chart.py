@@ -1,16 +1,15 @@
 """The chart that flows see: whitened narrow coordinates and periodic torsions of a molecule."""
 
-from collections.abc import Sequence
+import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from systems.charts.geometry import wrap
 from systems.charts.internal import InternalCoordinates
-from systems.charts.layout import Layout, fit_layout, fold_window, sibling_rows
-from systems.charts.methyl import LeafGroup, find_leaf_groups
-from systems.charts.zmatrix import ZMatrix, build_zmatrix
+from systems.charts.layout import Layout
+from systems.charts.methyl import LeafGroup
+from systems.charts.zmatrix import ZMatrix
 from systems.checks import check_event
 
 
@@ -24,11 +23,14 @@ class InternalChart(nn.Module):
     **Handedness.** A torsion measured against a sibling has opposite signs in the two hands of its
     centre. Where the data hold one sign, the domain of the chart is that sign: configurations of
     the other hand lie outside (`in_domain` is false, their energy is +inf and their weight 0).
-    Where the data hold both, both are inside.
+    Where the data hold both, both are inside. A centre of which two bonds close rings may have no
+    such torsion; there the hand follows from the torsions of the rings, which the flow learns.
 
     **Equivalent hydrogens.** Each methyl-like group is brought to one of its six labellings (see
     `systems.charts.methyl`); `to_internal` is therefore many to one, and `to_cartesian` returns
-    the canonical labels. `log_copies` is the constant log of the number of copies.
+    the canonical labels. `log_copies` is the constant log of the number of copies: the integral
+    of exp(-energy) over z is that over all positions, less overall position and orientation,
+    divided by exp(log_copies).
 
     **Rings** lose one bond each to the spanning tree. That bond is not a coordinate: the ring is
     closed by its energy alone, which makes such molecules harder to learn, not wrong.
@@ -38,13 +40,32 @@ class InternalChart(nn.Module):
     dynamics samples this up to the mass-metric factor |Z|^1/2 of Fixman, which varies by parts in
     a thousand when only bonds to hydrogen are rigid.)
 
+    Results have the dtype of the input; the constants are kept in float64.
+
     Args:
         coordinates: The internal coordinates.
         layout: Roles of the coordinates.
         window: Centres of the folded phases, shape (M,), rad.
         mean: Mean of the narrow coordinates, shape (n_narrow,).
         whiten: W, shape (n_narrow, n_narrow), invertible.
+
+    Raises:
+        ValueError: A shape does not fit the others.
     """
+
+    centre: Tensor
+    colour: Tensor
+    fold: Tensor
+    frozen_lengths: Tensor
+    log_scale: Tensor
+    lower: Tensor
+    mean: Tensor
+    narrow_columns: Tensor
+    order: Tensor
+    periodic_columns: Tensor
+    upper: Tensor
+    whiten: Tensor
+    window: Tensor
 
     def __init__(
         self,
@@ -60,31 +81,34 @@ class InternalChart(nn.Module):
         self.layout = layout
         self.n_narrow, self.n_periodic = len(layout.narrow), len(layout.periodic)
         self.event_shape = (self.n_narrow + self.n_periodic,)
-        self.log_copies = len(coordinates.leaves) * float(np.log(6))
-        fold = torch.from_numpy(layout.fold[layout.periodic])
+        self.log_copies = len(coordinates.leaves) * math.log(6)
+        self._check_shapes(window, mean, whiten)
+        narrow, periodic, frozen, fold, centre = (
+            torch.from_numpy(array.copy())
+            for array in (layout.narrow, layout.periodic, layout.frozen, layout.fold, layout.centre)
+        )
+        log_fold = fold[periodic].to(whiten.dtype).log().sum()
         constants = {
             "window": window, "mean": mean, "whiten": whiten, "colour": torch.linalg.inv(whiten),
             "lower": torch.from_numpy(layout.lower), "upper": torch.from_numpy(layout.upper),
-            "centre": torch.from_numpy(layout.centre), "fold": fold,
-            "narrow_columns": torch.from_numpy(layout.narrow),
-            "periodic_columns": torch.from_numpy(layout.periodic),
+            "centre": centre, "fold": fold[periodic], "frozen_lengths": centre[frozen],
+            "narrow_columns": narrow, "periodic_columns": periodic,
+            "order": torch.cat([narrow, periodic, frozen]).argsort(),
+            "log_scale": torch.linalg.slogdet(whiten).logabsdet + log_fold,
         }  # fmt: skip
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
-        log_scale = torch.linalg.slogdet(whiten)[1] + fold.double().log().sum()
-        self.register_buffer("log_scale", log_scale, persistent=False)
 
-    window: Tensor
-    mean: Tensor
-    whiten: Tensor
-    colour: Tensor
-    lower: Tensor
-    upper: Tensor
-    centre: Tensor
-    fold: Tensor
-    narrow_columns: Tensor
-    periodic_columns: Tensor
-    log_scale: Tensor
+    def _check_shapes(self, window: Tensor, mean: Tensor, whiten: Tensor) -> None:
+        got = [len(self.layout.centre), tuple(window.shape), tuple(mean.shape)]
+        got.append(tuple(whiten.shape))
+        n, n_groups = self.n_narrow, len(self.coordinates.leaves)
+        expected = [self.coordinates.n_coordinates, (n_groups,), (n,), (n, n)]
+        if got != expected:
+            raise ValueError(
+                "chart: expected the number of coordinates and the shapes of window, mean and "
+                f"whiten to be {expected}, got {got}"
+            )
 
     @property
     def periodic(self) -> Tensor:
@@ -109,17 +133,18 @@ class InternalChart(nn.Module):
         check_event("x", x, (self.coordinates.n_atoms, 3))
         q = self.coordinates.canonical(self.coordinates.measure(x), self.window)
         log_volume = self.coordinates.log_volume(q)
-        offset = q - self.centre.to(q.dtype)
-        narrow = self._unwrapped(offset)[:, self.narrow_columns]
+        offset = q - self.centre.to(q.dtype)[:, None]
+        narrow = self._unwrapped(offset).index_select(0, self.narrow_columns)
         shift = (self.centre[self.narrow_columns] - self.mean).to(q.dtype)
-        white = (narrow + shift) @ self.whiten.to(q.dtype).T
-        turns = wrap(offset[:, self.periodic_columns] * self.fold)
-        return torch.cat([white, turns], 1), self.log_scale.to(q.dtype) - log_volume
+        white = self.whiten.to(q.dtype) @ (narrow + shift[:, None])
+        turns = wrap(offset.index_select(0, self.periodic_columns) * self.fold[:, None])
+        z = torch.cat([white, turns]).T.contiguous()
+        return z, self.log_scale.to(q.dtype) - log_volume
 
     def _unwrapped(self, offset: Tensor) -> Tensor:
         """Offsets from the centre, those of torsions brought to [-pi, pi)."""
-        n_linear = self.coordinates.n_bonds + self.coordinates.n_angles
-        return torch.cat([offset[:, :n_linear], wrap(offset[:, n_linear:])], 1)
+        bonds, angles, torsions = self.coordinates.split(offset)
+        return torch.cat([bonds, angles, wrap(torsions)])
 
     def to_cartesian(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Map chart coordinates to positions.
@@ -133,28 +158,32 @@ class InternalChart(nn.Module):
         Raises:
             ValueError: z has the wrong shape or dtype.
         """
-        q = self._canonical_coordinates(z)
+        q = self._coordinates_of(z)
         log_volume = self.coordinates.log_volume(q)
         x = self.coordinates.place(self.coordinates.labelled(q, self.window))
         return x, log_volume - self.log_scale.to(q.dtype)
 
     def in_domain(self, z: Tensor) -> Tensor:
-        """Whether each z lies where the chart is one to one, (B, D) -> bool (B,)."""
-        q = self._canonical_coordinates(z)
-        narrow = q[:, self.narrow_columns]
-        inside = (narrow > self.lower.to(q.dtype)) & (narrow < self.upper.to(q.dtype))
-        return inside.all(1) & self.coordinates.leaves_ordered(q)
+        """Whether each z lies where the chart is one to one, (B, D) -> bool (B,).
 
-    def _canonical_coordinates(self, z: Tensor) -> Tensor:
+        Whole turns of the periodic components make no difference.
+        """
+        q = self._coordinates_of(z)
+        narrow = q.index_select(0, self.narrow_columns)
+        lower, upper = self.lower.to(q.dtype)[:, None], self.upper.to(q.dtype)[:, None]
+        inside = (narrow > lower) & (narrow < upper)
+        whole = z.isfinite().all(1)
+        return inside.all(0) & whole & self.coordinates.leaves_ordered(q)
+
+    def _coordinates_of(self, z: Tensor) -> Tensor:
+        """Canonical internal coordinates, shape (3 n - 6, B)."""
         check_event("z", z, self.event_shape)
-        white, turns = z.split([self.n_narrow, self.n_periodic], 1)
-        narrow = white @ self.colour.to(z.dtype).T + self.mean.to(z.dtype)
-        centre = self.centre.to(z.dtype)
-        angles = centre[self.periodic_columns] + wrap(turns) / self.fold
-        q = centre.expand(len(z), -1).clone()
-        q[:, self.narrow_columns] = narrow
-        q[:, self.periodic_columns] = angles
-        return q
+        white, turns = z.T.split([self.n_narrow, self.n_periodic])
+        narrow = self.colour.to(z.dtype) @ white + self.mean.to(z.dtype)[:, None]
+        centre = self.centre[self.periodic_columns].to(z.dtype)[:, None]
+        angles = centre + wrap(turns) / self.fold[:, None]
+        frozen = self.frozen_lengths.to(z.dtype)[:, None].expand(-1, len(z))
+        return torch.cat([narrow, angles, frozen]).index_select(0, self.order)
 
     def state(self) -> dict[str, Tensor]:
         """All that defines the chart, as tensors for a checkpoint; `chart_from_state` inverts."""
@@ -175,7 +204,7 @@ def chart_from_state(state: dict[str, Tensor]) -> InternalChart:
     """Rebuild a chart from `InternalChart.state`.
 
     Raises:
-        ValueError: An entry is missing.
+        ValueError: An entry is missing, or entries do not fit each other.
     """
     missing = {"zmatrix", "leaves", "frozen", "centre", "fold", "narrow", "periodic", "lower",
                "upper", "window", "mean", "whiten"} - set(state)  # fmt: skip
@@ -184,101 +213,10 @@ def chart_from_state(state: dict[str, Tensor]) -> InternalChart:
     rows = tuple((i, j, k, m) for i, j, k, m in state["zmatrix"].tolist())
     groups = [LeafGroup((a, b, c)) for a, b, c in state["leaves"].tolist()]
     arrays = {
-        name: state[name].numpy()
+        name: state[name].detach().cpu().numpy()
         for name in ("centre", "fold", "periodic", "narrow", "frozen", "lower", "upper")
     }
     return InternalChart(
         InternalCoordinates(ZMatrix(rows), groups), Layout(**arrays),
         window=state["window"], mean=state["mean"], whiten=state["whiten"],
     )  # fmt: skip
-
-
-def fit_chart(
-    x: Tensor,
-    *,
-    bonds: Sequence[tuple[int, int]],
-    elements: Sequence[str],
-    constraints: Sequence[tuple[int, int, float]] = (),
-    zmatrix: ZMatrix | None = None,
-) -> InternalChart:
-    """Fit a chart to configurations of a molecule.
-
-    Args:
-        x: Configurations, shape (N, n, 3), nm; N of at least 10 times the number of coordinates.
-        bonds: Pairs of bonded atoms.
-        elements: Chemical symbols, length n.
-        constraints: Rigid bonds (i, j, length in nm) to freeze.
-        zmatrix: Placement rows; built from the bonds if not given.
-
-    Returns:
-        The chart, in float64.
-
-    Raises:
-        ValueError: Too few configurations, a constraint that is not a bond of the Z-matrix, a
-            coordinate that does not vary in the data though it is not constrained.
-    """
-    check_event("x", x, (len(elements), 3))
-    zmatrix = zmatrix or build_zmatrix(len(elements), bonds)
-    groups = find_leaf_groups(zmatrix, bonds, elements)
-    plain = InternalCoordinates(zmatrix, groups)
-    if len(x) < 10 * plain.n_coordinates:
-        raise ValueError(
-            f"x: expected at least {10 * plain.n_coordinates} configurations for "
-            f"{plain.n_coordinates} coordinates, got {len(x)}"
-        )
-    q = plain.measure(x.double())
-    n_linear = plain.n_bonds + plain.n_angles
-    whole = torch.zeros(len(groups), dtype=torch.float64)
-    heads = np.array([n_linear + group.rows[0] - 3 for group in groups], dtype=np.int64)
-    phases = plain.canonical(q, whole)[:, heads].numpy()
-    window = torch.tensor([fold_window(column) for column in phases.T], dtype=torch.float64)
-    canonical = plain.canonical(q, window)
-    frozen, lengths = _frozen_bonds(zmatrix, constraints)
-    layout = fit_layout(
-        canonical.numpy(), n_atoms=plain.n_atoms, folded=heads,
-        siblings=sibling_rows(zmatrix, bonds), frozen=frozen,
-    )  # fmt: skip
-    layout.centre[frozen] = lengths
-    offset = canonical - torch.from_numpy(layout.centre)
-    offset[:, n_linear:] = wrap(offset[:, n_linear:])
-    narrow = offset[:, layout.narrow]
-    return InternalChart(
-        plain, layout, window=window,
-        mean=narrow.mean(0) + torch.from_numpy(layout.centre[layout.narrow]),
-        whiten=_whitening(narrow, zmatrix, layout),
-    )  # fmt: skip
-
-
-def _frozen_bonds(
-    zmatrix: ZMatrix, constraints: Sequence[tuple[int, int, float]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and lengths of the constrained bonds."""
-    column = {frozenset(row[:2]): index - 1 for index, row in enumerate(zmatrix.rows) if index}
-    for i, j, length in constraints:
-        if frozenset((i, j)) not in column:
-            raise ValueError(
-                f"constraints: atoms {i} and {j} are held {length} nm apart, but that distance is "
-                "not a bond of the Z-matrix, so no chart can freeze it; rebuild the system with "
-                "constraints=None, or with HBonds at most"
-            )
-    columns = [column[frozenset((i, j))] for i, j, _ in constraints]
-    order = np.argsort(columns)
-    lengths = np.array([length for _, _, length in constraints])[order]
-    return np.array(columns, dtype=np.int64)[order], lengths
-
-
-def _whitening(narrow: Tensor, zmatrix: ZMatrix, layout: Layout) -> Tensor:
-    """Inverse symmetric square root of the covariance, which keeps each coordinate's identity."""
-    covariance = torch.cov(narrow.T)
-    deviation = covariance.diagonal().sqrt()
-    if not bool((deviation > 1e-6).all()):
-        rigid = layout.narrow[(deviation <= 1e-6).nonzero()[:, 0].numpy()]
-        rows = [zmatrix.rows[index + 1] for index in rigid if index < zmatrix.n_atoms - 1]
-        raise ValueError(
-            f"x: {len(rigid)} coordinate(s) do not vary in the data (bonds {rows}); a density "
-            "needs them free: declare them in constraints, or rebuild with constraints=None"
-        )
-    correlation = covariance / deviation / deviation[:, None]
-    values, vectors = torch.linalg.eigh(correlation)
-    root = vectors @ torch.diag(values.rsqrt()) @ vectors.T
-    return root / deviation

@@ -24,8 +24,10 @@ class CartesianTarget(Protocol):
 class ChartedTarget:
     """p(z | T) = p(x(z) | T) |det dx/dz|: the reduced energy gains - log|det dx/dz|.
 
-    Outside the chart's domain the energy is +inf and its derivative 0. The volume factor does not
-    depend on the temperature, so the derivative in T is that of the positions' energy.
+    Outside the chart's domain, and where the target's energy is +inf or NaN, the energy is +inf
+    and its derivatives in z and T are 0, so that such rows leave the gradients of others alone.
+    The volume factor does not depend on the temperature: the derivative in T is that of the
+    positions' energy. The target is evaluated for every row, at z = 0 for rows outside.
 
     Args:
         target: Target of positions, event shape (n, 3).
@@ -48,8 +50,8 @@ class ChartedTarget:
 
     def energy(self, z: Tensor, T: Tensor | float) -> Tensor:
         """Reduced energy of z, (B, D) -> (B,); forces by autograd."""
-        x, logdet = self.chart.to_cartesian(z)
-        return self._bounded(z, self.target.energy(x, T) - logdet)
+        x, logdet, inside = self._placed(z)
+        return _bounded(x, self.target.energy(x, T) - logdet, inside)[0]
 
     def denergy_dT(self, z: Tensor, T: Tensor | float) -> Tensor:
         """Derivative of the reduced energy in the temperature, (B,)."""
@@ -61,11 +63,26 @@ class ChartedTarget:
 
     def energy_and_denergy_dc(self, z: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
         """Both of the above from one evaluation of the potential."""
-        x, logdet = self.chart.to_cartesian(z)
+        x, logdet, inside = self._placed(z)
         energy, slope = self.target.energy_and_denergy_dc(x, c)
-        inside = self.chart.in_domain(z)[:, None]
-        return self._bounded(z, energy - logdet), torch.where(inside, slope, 0.0)
+        bounded, allowed = _bounded(x, energy - logdet, inside)
+        return bounded, slope.where(allowed[:, None], 0.0)
 
-    def _bounded(self, z: Tensor, energy: Tensor) -> Tensor:
-        inside = self.chart.in_domain(z) & ~energy.isnan()
-        return torch.where(inside, energy, torch.inf)
+    def _placed(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions, log-volume, and which rows are inside; rows outside are put at z = 0."""
+        inside = self.chart.in_domain(z.detach())
+        x, logdet = self.chart.to_cartesian(z.where(inside[:, None], 0.0))
+        return x, logdet, inside
+
+
+def _bounded(x: Tensor, energy: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Put +inf where not allowed and stop gradients there; also return where it is allowed."""
+    allowed = inside & ~energy.isnan() & ~energy.isposinf()
+
+    def stop(force: Tensor | None) -> Tensor | None:
+        # The zero that `where` sends back turns to NaN where the force is not finite.
+        return None if force is None else force.where(allowed[:, None, None], 0.0)
+
+    if x.requires_grad:
+        x.register_hook(stop)
+    return energy.where(allowed, torch.inf), allowed

@@ -23,7 +23,11 @@ class Layout:
         periodic: Indices of the torsions that wrap around.
         narrow: Indices of the free bonds, free angles and narrow torsions, which do not.
         frozen: Indices of the bonds held at `centre`.
-        lower, upper: Open domain of each narrow coordinate, same order as `narrow`.
+        lower: Lower end of the open domain of each narrow coordinate, same order as `narrow`.
+        upper: Upper end of it.
+
+    Raises:
+        ValueError: The roles do not cover every coordinate once, or a shape does not fit.
     """
 
     centre: NDArray[np.float64]
@@ -33,6 +37,16 @@ class Layout:
     frozen: NDArray[np.int64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n = len(self.centre)
+        roles = np.sort(np.concatenate([self.periodic, self.narrow, self.frozen]))
+        if not np.array_equal(roles, np.arange(n)):
+            raise ValueError(f"layout: expected each coordinate 0 to {n - 1} in one role")
+        shapes = (self.fold.shape, self.lower.shape, self.upper.shape)
+        expected = ((n,), self.narrow.shape, self.narrow.shape)
+        if shapes != expected:
+            raise ValueError(f"layout: expected fold, lower, upper of {expected}, got {shapes}")
 
 
 def widest_gap(theta: NDArray[np.float64]) -> tuple[float, float]:
@@ -51,11 +65,25 @@ def widest_gap(theta: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def thinnest_cut(theta: NDArray[np.float64]) -> float:
-    """Angle at which a smoothed circular histogram of (N,) angles is lowest, rad."""
-    counts, edges = np.histogram(np.mod(theta, TURN), bins=_N_BINS, range=(0, TURN))
-    smooth = sum(np.roll(counts, shift) for shift in (-2, -1, 0, 1, 2))
-    lowest = int(np.argmin(smooth))
-    return float(edges[lowest] + TURN / _N_BINS / 2)
+    """Find the angle at which a smoothed circular histogram of (N,) angles is lowest.
+
+    Where several bins are equally low, as where there are no data, it is the middle of their
+    longest run.
+
+    Returns:
+        Angle in [0, 2 pi), rad.
+    """
+    counts, _ = np.histogram(np.mod(theta, TURN), bins=_N_BINS, range=(0, TURN))
+    smooth = np.sum([np.roll(counts, shift) for shift in (-2, -1, 0, 1, 2)], axis=0)
+    start = int(smooth.argmax())
+    low = np.roll(smooth, -start) == smooth.min()
+    if low.all():
+        return 0.0
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], low.astype(int), [0]])))
+    first, last = edges[::2], edges[1::2]
+    longest = int((last - first).argmax())
+    middle = start + (first[longest] + last[longest]) / 2
+    return float(np.mod(middle / _N_BINS * TURN, TURN))
 
 
 def wrap(theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,30 +121,33 @@ def fit_layout(
         n_atoms: n.
         folded: Indices into the coordinates of folded mean phases.
         siblings: Which torsions are measured against a sibling, shape (n - 3,).
-        frozen: Indices of bonds to hold fixed.
+        frozen: Indices of bonds to hold fixed at their mean.
     """
-    n_bonds, n_angles = n_atoms - 1, n_atoms - 2
+    n_linear = 2 * n_atoms - 3
     centre = q.mean(0)
     fold = np.ones(q.shape[1], dtype=np.int64)
     fold[folded] = 3
     lower, upper = np.zeros(q.shape[1]), np.full(q.shape[1], np.inf)
-    upper[n_bonds : n_bonds + n_angles] = np.pi
+    upper[n_atoms - 1 : n_linear] = np.pi
     periodic = []
-    for column in range(n_bonds + n_angles, q.shape[1]):
-        theta = q[:, column]
+    for column in range(n_linear, q.shape[1]):
+        theta = wrap(q[:, column])
         width, middle = widest_gap(theta)
-        if fold[column] > 1 or width < np.pi:
+        if fold[column] > 1:
             periodic.append(column)
-            cut = thinnest_cut(theta) if fold[column] == 1 else np.pi
-            centre[column] = wrap(np.array(cut + np.pi))
-            continue
-        centre[column] = wrap(np.array(middle + np.pi))
-        lower[column], upper[column] = centre[column] - np.pi, centre[column] + np.pi
-        turned = wrap(theta)
-        if siblings[column - n_bonds - n_angles] and (np.all(turned > 0) or np.all(turned < 0)):
-            lower[column], upper[column] = (0.0, np.pi) if turned[0] > 0 else (-np.pi, 0.0)
+            centre[column] = 0.0
+        elif width < np.pi:
+            periodic.append(column)
+            centre[column] = wrap(np.array(thinnest_cut(theta) + np.pi))
+        else:
+            centre[column] = wrap(np.array(middle + np.pi))
+            one_sided = bool(np.all(theta > 0) or np.all(theta < 0))
+            if siblings[column - n_linear] and one_sided:
+                lower[column], upper[column] = (0, np.pi) if theta[0] > 0 else (-np.pi, 0)
+            else:
+                lower[column], upper[column] = centre[column] - np.pi, centre[column] + np.pi
     narrow = np.setdiff1d(np.arange(q.shape[1]), np.concatenate([periodic, frozen]).astype(int))
     return Layout(
         centre=centre, fold=fold, periodic=np.array(periodic, dtype=np.int64),
         narrow=narrow, frozen=frozen, lower=lower[narrow], upper=upper[narrow],
-    )
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Z-matrices: which bond, angle and torsion place each atom, built from the bonds of any molecule."""
+"""Z-matrices: which bond, angle and torsion place each atom, built from a molecule's bonds."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -30,6 +30,9 @@ class ZMatrix:
         n_atoms = len(self.rows)
         if n_atoms < 3:
             raise ValueError(f"rows: expected at least 3 atoms, got {n_atoms}")
+        wrong = next((row for row in self.rows if len(row) != 4), None)
+        if wrong is not None:
+            raise ValueError(f"rows: expected 4 atoms a row, got {wrong}")
         if sorted(row[0] for row in self.rows) != list(range(n_atoms)):
             raise ValueError(f"rows: expected each atom 0 to {n_atoms - 1} to be placed once")
         placed: set[int] = set()
@@ -87,6 +90,11 @@ def build_zmatrix(n_atoms: int, bonds: Iterable[tuple[int, int]]) -> ZMatrix:
     nearly rigid (about 120 or 180 degrees) and carry the handedness of the parent. A ring loses
     one bond to the tree: it is closed by its energy alone.
 
+    A chain of bonds that is straight (a nitrile, an alkyne) has no torsion about it, and no tree
+    of bonds avoids it: `fit_chart` refuses such data. Give rows that place the end of the chain
+    by other references, for instance the N of CH3CN by its distance to the methyl carbon and
+    an angle and a torsion to two hydrogens.
+
     Args:
         n_atoms: Number of atoms, at least 3.
         bonds: Pairs of bonded atoms.
@@ -102,8 +110,6 @@ def build_zmatrix(n_atoms: int, bonds: Iterable[tuple[int, int]]) -> ZMatrix:
     graph = neighbours(n_atoms, bonds)
     middle = _middle(graph)
     arms = sorted(graph[middle], key=lambda atom: (-_branch_size(graph, atom, middle), atom))
-    if len(arms) < 2:
-        raise ValueError(f"bonds: atom {middle} is bonded to fewer than two atoms")
     first, third = arms[0], arms[1]
     rows = [
         (first, ROOT, ROOT, ROOT),
@@ -111,40 +117,43 @@ def build_zmatrix(n_atoms: int, bonds: Iterable[tuple[int, int]]) -> ZMatrix:
         (third, middle, first, ROOT),
     ]
     anchors = {first: (middle, third), middle: (first, third), third: (middle, first)}
-    rows += _grow(graph, anchors, placed={first, middle, third})
+    rows += _grow(graph, anchors, middle)
     return ZMatrix(tuple(rows))
 
 
 def _grow(
-    graph: Sequence[Sequence[int]], anchors: dict[int, tuple[int, int]], placed: set[int]
+    graph: Sequence[Sequence[int]], anchors: dict[int, tuple[int, int]], middle: int
 ) -> list[tuple[int, int, int, int]]:
     """Place atoms breadth first; `anchors[j]` are the angle and torsion references of j's children.
 
-    The torsion reference of an atom that starts a branch is replaced by its first child, against
-    which the siblings are measured.
+    The torsion reference of j's children after the first is the first. The middle of the frame
+    needs no such change: its torsion reference is a neighbour already.
     """
     rows = []
+    placed = set(anchors)
     queue = deque(anchors)
-    frame = next(iter(list(anchors)[1:2]))
     while queue:
         parent = queue.popleft()
-        angle, torsion = anchors[parent]
+        angle, reference = anchors[parent]
         children = [atom for atom in graph[parent] if atom not in placed]
         children.sort(key=lambda atom: (-_branch_size(graph, atom, parent), atom))
-        reference = torsion
         for child in children:
             rows.append((child, parent, angle, reference))
             placed.add(child)
             anchors[child] = (parent, angle)
             queue.append(child)
-            if reference == torsion and parent != frame:
+            if child == children[0] and parent != middle:
                 reference = child
     return rows
 
 
 def _middle(graph: Sequence[Sequence[int]]) -> int:
-    """Return the atom with two or more neighbours whose summed distance to all others is least."""
-    best, middle = None, 0
+    """Return the atom from which the others are fewest bonds away, with two or more neighbours.
+
+    One with three leaves is chosen only if there is no other, so that the frame leaves the
+    rotation of a methyl group alone where it can.
+    """
+    keys = []
     for atom, members in enumerate(graph):
         distance = _distances(graph, atom)
         if len(distance) < len(graph):
@@ -153,10 +162,9 @@ def _middle(graph: Sequence[Sequence[int]]) -> int:
                 f"bonds: expected one connected molecule; atoms {missing[:10]} are not bonded, "
                 f"directly or through others, to atom {atom}"
             )
-        key = (len(members) < 2, sum(distance.values()), atom)
-        if best is None or key < best:
-            best, middle = key, atom
-    return middle
+        n_leaves = sum(len(graph[other]) == 1 for other in members)
+        keys.append((len(members) < 2, n_leaves > 2, sum(distance.values()), atom))
+    return min(keys)[-1]
 
 
 def _distances(graph: Sequence[Sequence[int]], start: int) -> dict[int, int]:
