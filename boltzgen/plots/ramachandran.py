@@ -115,7 +115,7 @@ def _draw_map(
     ax.figure.colorbar(mesh, ax=ax, label=label, extend="max", fraction=0.05, pad=0.02)
     ax.set_xticks(_TICKS)
     ax.set_yticks(_TICKS)
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1.0)
     ax.set_xlabel(r"$\phi$ / degrees")
     ax.set_ylabel(r"$\psi$ / degrees")
     return ax

@@ -75,7 +75,7 @@ def to_png(figure: Figure, *, dpi: int = 150) -> bytes:
     """Render a figure as PNG in memory."""
     buffer = BytesIO()
     with style():
-        figure.savefig(buffer, format="png", dpi=dpi)
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.06)
     return buffer.getvalue()
 
 

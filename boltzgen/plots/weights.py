@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from boltzgen.plots.style import MODEL, REFERENCE, REWEIGHTED, WARNING, draw_series
 
@@ -34,10 +34,9 @@ def draw_ess(
         )
     if logarithmic:
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
     else:
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
         ax.set_ylim(bottom=0.0)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     ax.set_xlabel("temperature / K")
     ax.set_ylabel("effective sample size / N")
     ax.legend()
