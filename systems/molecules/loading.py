@@ -10,6 +10,7 @@ import openmm
 from openmm import app, unit
 
 from systems.molecules.definition import MolecularSystem
+from systems.molecules.evaluation import EnergyPool
 
 T = TypeVar("T")
 
@@ -118,7 +119,8 @@ def from_xml(
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: A file cannot be read, or they do not fit together.
+        ValueError: A file cannot be read, they do not fit together, or the energy changes when the
+            whole molecule is moved or turned (restraints, walls, fields).
     """
     text = _existing("system_xml", system_xml).read_text()
     try:
@@ -130,7 +132,10 @@ def from_xml(
         raise ValueError(f"system_xml: expected a System, got a serialised {kind}: {system_xml}")
     structure = read_pdb(pdb)
     positions = _nanometers(structure.positions)
-    return MolecularSystem(name or Path(system_xml).stem, system, structure.topology, positions)
+    label = name or Path(system_xml).stem
+    molecule = MolecularSystem(label, system, structure.topology, positions)
+    _check_invariant(molecule)
+    return molecule
 
 
 def read_pdb(path: str | Path) -> app.PDBFile:
@@ -162,6 +167,21 @@ def forcefield_names() -> list[str]:
     """Names of the force-field files that come with OpenMM."""
     data = Path(app.__file__).parent / "data"
     return sorted(str(p.relative_to(data)) for p in data.rglob("*.xml"))
+
+
+def _check_invariant(molecule: MolecularSystem) -> None:
+    """Require an energy of internal coordinates alone, which is all that charts know."""
+    turn = np.array([[0.0, -1.0, 0.0], [0.6, 0.0, -0.8], [0.8, 0.0, 0.6]])
+    x = np.stack([molecule.positions, molecule.positions @ turn.T + np.array([0.3, -0.5, 0.7])])
+    energies, _ = EnergyPool(molecule).evaluate(x)
+    if np.isfinite(energies).all() and not np.isclose(
+        energies[0], energies[1], rtol=1e-6, atol=1e-3
+    ):
+        raise ValueError(
+            "system_xml: expected an energy that stays the same when the whole molecule moves or "
+            f"turns, got {energies[0]:.6g} and {energies[1]:.6g} kJ/mol; remove position "
+            "restraints, walls and external fields"
+        )
 
 
 def _existing(argument: str, path: str | Path) -> Path:

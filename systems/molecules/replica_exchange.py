@@ -17,7 +17,7 @@ from openmm.app import replicaexchangesampler
 from systems.checks import check_positive
 from systems.molecules.cache import ChunkStore, derive_seed, settings_key
 from systems.molecules.definition import MolecularSystem
-from systems.molecules.errors import SimulationError
+from systems.molecules.errors import CorruptCacheError, SimulationError
 from systems.molecules.workers import Progress, run_all
 
 # OpenMM's sampler draws its exchanges from the random module: its state is set here for a repeat,
@@ -190,7 +190,7 @@ def find_reference(system: MolecularSystem, cache_dir: Path) -> ReferenceSet | N
     """
     best: tuple[int, Path, ReferenceSettings] | None = None
     for manifest in sorted(Path(cache_dir).glob(f"reference-{system.content_hash[:16]}-*/*.json")):
-        settings = ReferenceSettings(**json.loads(manifest.read_text())["settings"])
+        settings = _read_manifest(manifest)
         n_frames = sum(
             ChunkStore(manifest.parent / _repeat_name(r)).n_chunks * settings.chunk_iterations
             for r in range(settings.n_repeats)
@@ -226,6 +226,13 @@ def _write_manifest(directory: Path, system: MolecularSystem, settings: Referenc
     temporary = directory / ".manifest.tmp"
     temporary.write_text(text)
     temporary.replace(directory / "manifest.json")
+
+
+def _read_manifest(path: Path) -> ReferenceSettings:
+    try:
+        return ReferenceSettings(**json.loads(path.read_text())["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptCacheError(f"{path} is damaged ({error}); delete its directory") from error
 
 
 def _calls(settings: ReferenceSettings, n_chunks: int) -> int:

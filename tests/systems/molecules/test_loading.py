@@ -130,6 +130,17 @@ def test_xml_that_is_not_a_system(pdb, tmp_path):
         from_xml(path, pdb)
 
 
+def test_restraints_to_a_place_are_refused(pdb, tmp_path, alanine):
+    system = openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(alanine.system))
+    restraint = openmm.CustomExternalForce("100 * (x^2 + y^2 + z^2)")
+    restraint.addParticle(0)
+    system.addForce(restraint)
+    path = tmp_path / "system.xml"
+    path.write_text(openmm.XmlSerializer.serialize(system))
+    with pytest.raises(ValueError, match="whole molecule moves or turns.*remove position"):
+        from_xml(path, pdb)
+
+
 def section(flag, form, values, per_line):
     lines = ["".join(values[i : i + per_line]) for i in range(0, len(values), per_line)] or [""]
     return f"%FLAG {flag}\n%FORMAT({form})\n" + "\n".join(lines) + "\n"

@@ -110,6 +110,13 @@ def test_a_corrupt_chunk_is_an_error(alanine, tmp_path):
         find_reference(alanine, tmp_path)
 
 
+def test_a_corrupt_manifest_is_an_error(alanine, tmp_path):
+    reference(alanine, replace(TINY, n_repeats=1), cache_dir=tmp_path, n_processes=1)
+    next(tmp_path.rglob("manifest.json")).write_text("{")
+    with pytest.raises(CorruptCacheError, match=r"manifest\.json is damaged"):
+        find_reference(alanine, tmp_path)
+
+
 @pytest.mark.openmm
 def test_free_energies_of_a_harmonic_pair_are_exact(pair, tmp_path):
     settings = ReferenceSettings(
