@@ -18,7 +18,7 @@ from types import TracebackType
 import numpy as np
 from tqdm import tqdm
 
-from boltzgen.estimators import mbar, statistical_inefficiency
+from boltzgen.estimators import independent_indices, mbar
 from systems.molecules import (
     DEFAULT_SYSTEM,
     CorruptCacheError,
@@ -34,7 +34,6 @@ from systems.molecules import (
     reference,
     system_names,
 )
-from systems.molecules.mixing import rotatable_torsions, torsion_angles
 from systems.units import GAS_CONSTANT
 
 _GRID_K = 50.0
@@ -98,22 +97,19 @@ class ProgressBar:
         self._bar.refresh()
 
 
-def independent_rows(system: MolecularSystem, data: ReferenceSet) -> list[np.ndarray]:
-    """Rows of independent frames, one array per repeat.
+def independent_rows(data: ReferenceSet) -> list[np.ndarray]:
+    """Rows of frames with independent energies, one array per repeat.
 
-    Each state's series in each repeat is thinned by its slowest observable: the energy, or cosine
-    or sine of a rotatable torsion.
+    The series of each state in each repeat is thinned by the statistical inefficiency of the
+    energy, on which alone f(T) depends. Slower motions that move the energy a little (phi changing
+    hands) are what the spread over repeats is there to catch.
     """
-    torsions = [torsion_angles(data.x, atoms) for atoms in rotatable_torsions(system)]
-    observables = [data.potential, *(f(a) for a in torsions for f in (np.cos, np.sin))]
     kept = []
     for repeat in np.unique(data.repeat):
         rows = []
         for state in range(data.temperatures.size):
             series = np.flatnonzero((data.repeat == repeat) & (data.state == state))
-            g = max(statistical_inefficiency(o[series].astype(np.float64)) for o in observables)
-            picks = (np.arange(max(1, int(series.size / g))) * g).astype(np.int64)
-            rows.append(series[picks])
+            rows.append(series[independent_indices(data.potential[series])])
         kept.append(np.concatenate(rows))
     return kept
 
@@ -129,12 +125,11 @@ def free_energies(
     return found.f_k, found.errors, counts, found.overlap
 
 
-def analyse(system: MolecularSystem, data: ReferenceSet) -> Analysis:
+def analyse(data: ReferenceSet) -> Analysis:
     """Free energies and mean energies of a reference, with errors of two kinds.
 
     Args:
-        system: The molecule.
-        data: Its reference frames.
+        data: Frames of a reference.
 
     Raises:
         ValueError: There are too few frames to say anything.
@@ -145,7 +140,7 @@ def analyse(system: MolecularSystem, data: ReferenceSet) -> Analysis:
             f"data: expected at least {_MIN_FRAMES * n_states} frames, got {data.potential.size}; "
             "sample longer (--ns)"
         )
-    repeats = independent_rows(system, data)
+    repeats = independent_rows(data)
     f, errors, counts, overlap = free_energies(data, np.concatenate(repeats))
     single = np.stack([free_energies(data, rows)[0] for rows in repeats])
     means = np.array(
@@ -322,7 +317,7 @@ def run(arguments: argparse.Namespace) -> None:
                 n_processes=arguments.processes,
                 progress=progress,
             )
-    found = analyse(system, data)
+    found = analyse(data)
     print(table(system, data, found))
     if arguments.out is not None:
         write_summary(arguments.out / "reference.json", system, data, found, seed)

@@ -131,7 +131,7 @@ def test_free_energies_of_a_harmonic_pair_are_exact(pair, tmp_path):
         seed=2,
     )
     data = reference(pair, settings, cache_dir=tmp_path, n_processes=1)
-    found = analyse(pair, data)
+    found = analyse(data)
     exact = -1.5 * np.log(data.temperatures / 300.0)
     assert found.error[1:].max() < 0.05
     assert (np.abs(found.free_energy - exact)[1:] < 4 * found.error[1:]).all()
