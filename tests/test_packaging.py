@@ -42,6 +42,12 @@ def test_programs_and_tests_import_only_what_the_test_extra_brings():
     assert imported <= INSTALLED.union(*EXTRAS.values())
 
 
+def test_no_test_is_skipped_for_want_of_a_package():
+    text = "".join(source.text for source in read_sources(ROOT, ("tests",)))
+    wanted = set(re.findall(r"""importorskip\(["'](\w+)""", text))
+    assert wanted <= INSTALLED | EXTRAS["test"]
+
+
 def test_every_direct_dependency_is_pinned_and_nothing_else_is():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
