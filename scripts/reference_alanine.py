@@ -11,167 +11,29 @@ and scripts/train_alanine.py sets its model against it when it finds it.
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
-from tqdm import tqdm
 
-from boltzgen.estimators import independent_indices, mbar
+from pipeline.arguments import add_cache, add_molecule, load_molecule, temperature_range
+from pipeline.console import ProgressBar
+from pipeline.reference import ReferenceFreeEnergies, analyse
 from systems.molecules import (
-    DEFAULT_SYSTEM,
     CorruptCacheError,
     MolecularSystem,
     ReferenceSet,
     ReferenceSettings,
     SimulationError,
-    default_cache_dir,
     find_reference,
-    from_pdb,
     ladder,
-    named,
     reference,
-    system_names,
 )
-from systems.units import GAS_CONSTANT
 
 _GRID_K = 50.0
 _FS_PER_NS = 1e6
-_MIN_FRAMES = 50
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """What the reference says; every array has shape (K,), one entry per temperature.
-
-    Args:
-        temperatures: K.
-        free_energy: Reduced free energy -log Z(T) relative to the first temperature, kT.
-        asymptotic_error: Its standard error by MBAR from independent frames, kT.
-        spread_error: The same from the spread over independent repeats (NaN for one repeat), kT.
-        potential: Mean potential energy, kJ/mol.
-        potential_error: Its standard error, kJ/mol.
-        n_independent: Independent frames that entered MBAR.
-        overlap: Smallest overlap between neighbouring temperatures, a number.
-    """
-
-    temperatures: np.ndarray
-    free_energy: np.ndarray
-    asymptotic_error: np.ndarray
-    spread_error: np.ndarray
-    potential: np.ndarray
-    potential_error: np.ndarray
-    n_independent: np.ndarray
-    overlap: float
-
-    @property
-    def error(self) -> np.ndarray:
-        """The larger of the two errors."""
-        return np.fmax(self.asymptotic_error, self.spread_error)
-
-
-class ProgressBar:
-    """A terminal bar over energy calls, with rate and remaining time."""
-
-    def __init__(self, description: str, *, enabled: bool) -> None:
-        self._bar = tqdm(desc=description, unit="step", unit_scale=True, disable=not enabled)
-
-    def __enter__(self) -> "ProgressBar":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Move to `done`; the first call sets what the cache held already."""
-        if self._bar.total is None:
-            self._bar.total, self._bar.initial, self._bar.n = total, done, done
-            self._bar.unpause()
-        self._bar.update(done - self._bar.n)
-        self._bar.refresh()
-
-
-def independent_rows(data: ReferenceSet) -> list[np.ndarray]:
-    """Rows of frames with independent energies, one array per repeat.
-
-    The series of each state in each repeat is thinned by the statistical inefficiency of the
-    energy, on which alone f(T) depends. Slower motions that move the energy a little (phi changing
-    hands) are what the spread over repeats is there to catch.
-    """
-    kept = []
-    for repeat in np.unique(data.repeat):
-        rows = []
-        for state in range(data.temperatures.size):
-            series = np.flatnonzero((data.repeat == repeat) & (data.state == state))
-            rows.append(series[independent_indices(data.potential[series])])
-        kept.append(np.concatenate(rows))
-    return kept
-
-
-def free_energies(
-    data: ReferenceSet, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """MBAR over the given rows: f (K,), its errors (K,), counts (K,) and overlap (K, K)."""
-    rows = rows[np.argsort(data.state[rows], kind="stable")]
-    counts = np.bincount(data.state[rows], minlength=data.temperatures.size)
-    u_kn = data.potential[None, rows] / (GAS_CONSTANT * data.temperatures[:, None])
-    found = mbar(u_kn, counts)
-    return found.f_k, found.errors, counts, found.overlap
-
-
-def analyse(data: ReferenceSet) -> Analysis:
-    """Free energies and mean energies of a reference, with errors of two kinds.
-
-    Args:
-        data: Frames of a reference.
-
-    Raises:
-        ValueError: There are too few frames to say anything.
-    """
-    n_states = data.temperatures.size
-    if data.potential.size < _MIN_FRAMES * n_states:
-        raise ValueError(
-            f"data: expected at least {_MIN_FRAMES * n_states} frames, got {data.potential.size}; "
-            "sample longer (--ns)"
-        )
-    repeats = independent_rows(data)
-    f, errors, counts, overlap = free_energies(data, np.concatenate(repeats))
-    single = np.stack([free_energies(data, rows)[0] for rows in repeats])
-    means = np.array(
-        [
-            [data.potential[(data.repeat == r) & (data.state == k)].mean() for k in range(n_states)]
-            for r in np.unique(data.repeat)
-        ]
-    )
-    by_state = [data.potential[data.state == k] for k in range(n_states)]
-    asymptotic = np.array([u.std() for u in by_state]) / np.sqrt(counts)
-    return Analysis(
-        temperatures=data.temperatures,
-        free_energy=f,
-        asymptotic_error=errors,
-        spread_error=_spread(single),
-        potential=np.array([u.mean() for u in by_state]),
-        potential_error=np.fmax(asymptotic, _spread(means)),
-        n_independent=counts,
-        overlap=float(np.diag(overlap, 1).min()),
-    )
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Standard error of the mean over repeats, (R, K) -> (K,); NaN for one repeat."""
-    n_repeats = values.shape[0]
-    if n_repeats < 2:
-        return np.full(values.shape[1], np.nan)
-    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(n_repeats))
-
-
-def table(system: MolecularSystem, data: ReferenceSet, found: Analysis) -> str:
+def table(system: MolecularSystem, data: ReferenceSet, found: ReferenceFreeEnergies) -> str:
     """The result in words and numbers."""
     state = "complete" if data.complete else "unfinished: run the same command again to go on"
     lines = [
@@ -202,7 +64,11 @@ def table(system: MolecularSystem, data: ReferenceSet, found: Analysis) -> str:
 
 
 def write_summary(
-    path: Path, system: MolecularSystem, data: ReferenceSet, found: Analysis, seed: int | None
+    path: Path,
+    system: MolecularSystem,
+    data: ReferenceSet,
+    found: ReferenceFreeEnergies,
+    seed: int | None,
 ) -> None:
     """Write what the table says as JSON."""
     spread = [None if np.isnan(e) else float(e) for e in found.spread_error]
@@ -225,34 +91,15 @@ def write_summary(
     path.write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def parse_range(text: str) -> tuple[float, float]:
-    """Read "300:600" as a rising range of temperatures in K."""
-    parts = text.split(":")
-    try:
-        lo, hi = (float(part) for part in parts)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected LOW:HIGH in kelvin, such as 300:600, got {text!r}"
-        ) from None
-    if not 0 < lo < hi < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected 0 < LOW < HIGH in kelvin, got {text!r}")
-    return lo, hi
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = options.add_argument
-    add("--T", type=parse_range, default=(300.0, 600.0), metavar="LOW:HIGH",
+    add("--T", type=temperature_range, default=(300.0, 600.0), metavar="LOW:HIGH",
         help="range of temperatures in K; multiples of 50 K inside it are in the ladder "
         "(default 300:600)")  # fmt: skip
-    add("--system", default=None, metavar="NAME",
-        help=f"one of {', '.join(system_names())} (default {DEFAULT_SYSTEM})")  # fmt: skip
-    add("--pdb", type=Path, metavar="FILE", help="your own molecule, with all hydrogens")
-    add("--forcefield", nargs="+", metavar="XML",
-        help="force-field files for --pdb, such as amber99sbildn.xml amber96_obc.xml")  # fmt: skip
     add("--ns", type=float, default=100.0,
         help="nanoseconds in all, over replicas and repeats, without equilibration "
         "(default 100: one to two hours on two cores)")  # fmt: skip
@@ -261,23 +108,12 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=20240, help="seed of the random numbers (default 20240)")
     add("--out", type=Path, default=None, metavar="DIR",
         help="also write reference.json there")  # fmt: skip
-    add("--cache", type=Path, default=default_cache_dir(), metavar="DIR",
-        help="where frames are kept (default: $BOLTZGEN_CACHE or ~/.cache/boltzgen)")  # fmt: skip
     add("--analyse-only", action="store_true",
         help="sample nothing; analyse the longest reference in the cache")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
+    add_molecule(options)
+    add_cache(options)
     return options
-
-
-def load_system(arguments: argparse.Namespace) -> MolecularSystem:
-    """The molecule that the command line asks for."""
-    if arguments.pdb is None:
-        if arguments.forcefield:
-            raise ValueError("--forcefield: expected --pdb with it, got none")
-        return named(arguments.system or DEFAULT_SYSTEM)
-    if arguments.system is not None or not arguments.forcefield:
-        raise ValueError("--pdb: expected --forcefield with it and no --system")
-    return from_pdb(arguments.pdb, arguments.forcefield)
 
 
 def settings_from(arguments: argparse.Namespace) -> ReferenceSettings:
@@ -301,7 +137,7 @@ def settings_from(arguments: argparse.Namespace) -> ReferenceSettings:
 
 def run(arguments: argparse.Namespace) -> None:
     """Sample, analyse, report."""
-    system = load_system(arguments)
+    system = load_molecule(arguments)
     seed: int | None = arguments.seed
     if arguments.analyse_only:
         cached, seed = find_reference(system, arguments.cache), None
@@ -309,7 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--cache: no reference of {system.name} in {arguments.cache}")
         data = cached
     else:
-        with ProgressBar("replica exchange", enabled=not arguments.quiet) as progress:
+        with ProgressBar("replica exchange", unit="step", enabled=not arguments.quiet) as progress:
             data = reference(
                 system,
                 settings_from(arguments),

@@ -1,12 +1,10 @@
 """Networks that turn the untouched half of x and the controls into parameters of a transform."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boltzgen.checks import check_at_least, check_positive
+from boltzgen.checks import check_at_least
 
 
 class Features(nn.Module):

@@ -81,6 +81,7 @@ class Coupling(Bijection):
     kept: Tensor
     moved: Tensor
     order: Tensor
+    features: Features
 
     def _forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return self._apply_parts(x, c, inverse=False)
@@ -121,16 +122,19 @@ class Chain(Bijection):
         super().__init__(layers[0].event_shape, layers[0].n_controls)
         self.layers = nn.ModuleList(layers)
 
+    def _in_order(self) -> list[Bijection]:
+        return [layer for layer in self.layers if isinstance(layer, Bijection)]
+
     def _forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(len(x))
-        for layer in self.layers:
+        for layer in self._in_order():
             x, logdet = layer(x, c)
             total = total + logdet
         return x, total
 
     def _inverse(self, z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(len(z))
-        for layer in reversed(self.layers):
+        for layer in reversed(self._in_order()):
             z, logdet = layer.inverse(z, c)
             total = total + logdet
         return z, total

@@ -60,7 +60,9 @@ def _cumulate(logits: Tensor, half_width: float) -> Tensor:
     n_bins = logits.shape[-1]
     size = MIN_BIN + (1 - MIN_BIN * n_bins) * logits.softmax(-1)
     inner = size[..., :-1].cumsum(-1) * (2 * half_width) - half_width
-    return functional.pad(functional.pad(inner, (1, 0), value=-half_width), (0, 1), value=half_width)
+    return functional.pad(
+        functional.pad(inner, (1, 0), value=-half_width), (0, 1), value=half_width
+    )
 
 
 def _bin(values: Tensor, edges: Tensor, knots: Knots) -> tuple[Tensor, ...]:

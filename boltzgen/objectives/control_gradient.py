@@ -11,7 +11,7 @@ from boltzgen.base import Density
 from boltzgen.checks import check_at_least
 from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
 from boltzgen.objectives.expectations import ExpectationTable
-from boltzgen.objectives.grid import CausalSampler, ControlGrid
+from boltzgen.objectives.grid import CausalSampler
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.protocols import Batch, LossTerms, Target
 
@@ -31,8 +31,8 @@ class ControlGradient(nn.Module):
 
     Args:
         target: The target, with one control.
-        sampler: Where on the grid to look.
-        table: Running estimates of E_p[A].
+        sampler: Where on the table's grid to look.
+        table: Running estimates of E_p[A] on the grid.
         n_points: Evaluation points a step.
         derivative: How to differentiate log q.
         penalty: Of the residual.
@@ -40,10 +40,9 @@ class ControlGradient(nn.Module):
             the square root of c / c0, c0 being the first boundary).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         target: Target,
-        grid: ControlGrid,
         *,
         sampler: CausalSampler,
         table: ExpectationTable,
@@ -58,7 +57,8 @@ class ControlGradient(nn.Module):
             raise ValueError(f"target: expected one control, got {target.control_names}")
         if not noise >= 0:
             raise ValueError(f"noise: expected a number of at least 0, got {noise}")
-        self.target, self.grid, self.sampler, self.table = target, grid, sampler, table
+        self.target, self.sampler, self.table = target, sampler, table
+        self.grid = table.grid
         self.derivative = derivative or ExactDerivative()
         self.penalty = penalty or Huber()
         self.n_points, self.noise = n_points, noise

@@ -81,7 +81,7 @@ class ExpectationTable(nn.Module):
         self.n_refreshes += 1
 
     def integrated_log_z(self) -> Tensor:
-        """log Z(c) - log Z(c_0) by integrating the table (trapezoid in c), shape (K,).
+        """Log Z(c) - log Z(c_0) by integrating the table (trapezoid in c), shape (K,).
 
         d log Z / dc = -E[dE/dc]: thermodynamic integration, a check on `log_z`.
         """

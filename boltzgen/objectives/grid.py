@@ -112,7 +112,11 @@ class CausalSampler(nn.Module):
 
     def draw(self, n_draws: int, *, generator: Generator) -> Tensor:
         """Draw grid indices, shape (n_draws,)."""
-        return self.log_weights().softmax(0).multinomial(n_draws, True, generator=generator)
+        return (
+            self.log_weights()
+            .softmax(0)
+            .multinomial(n_draws, replacement=True, generator=generator)
+        )
 
     def record(self, index: Tensor, residual_loss: Tensor) -> None:
         """Update the running losses by those of a batch, each (B,).
@@ -124,4 +128,6 @@ class CausalSampler(nn.Module):
         total = torch.zeros_like(self.losses).index_add_(0, index, residual_loss.double())
         keep = self.memory**hits
         fresh = torch.where(hits > 0, total / hits.clamp_min(1), 0.0)
-        self.losses.copy_(torch.where(hits > 0, keep * self.losses + (1 - keep) * fresh, self.losses))
+        self.losses.copy_(
+            torch.where(hits > 0, keep * self.losses + (1 - keep) * fresh, self.losses)
+        )

@@ -69,7 +69,7 @@ class ReverseKL(nn.Module):
 
 
 def _frozen_log_prob(density: Density, x: Tensor, c: Tensor) -> Tensor:
-    """log q(x | c) with a gradient in x only."""
+    """Log q(x | c) with a gradient in x only."""
     frozen = {name: value.detach() for name, value in density.named_parameters()}
     buffers = dict(density.named_buffers())
     log_prob: Tensor = torch.func.functional_call(

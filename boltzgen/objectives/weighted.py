@@ -47,7 +47,9 @@ class Term:
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
-            raise ValueError(f"weight: expected a number above 0 for {self.name}, got {self.weight}")
+            raise ValueError(
+                f"weight: expected a number above 0 for {self.name}, got {self.weight}"
+            )
 
 
 class GradientBalance(nn.Module):
@@ -121,9 +123,7 @@ class Weighted(nn.Module):
         if not terms or len(set(names)) != len(names):
             raise ValueError(f"terms: expected at least one and distinct names, got {names}")
         if balance is not None and len(balance.factors) != len(terms):
-            raise ValueError(
-                f"balance: expected {len(terms)} factors, got {len(balance.factors)}"
-            )
+            raise ValueError(f"balance: expected {len(terms)} factors, got {len(balance.factors)}")
         self.terms = tuple(terms)
         self.balance = balance
         self.memory = nn.ModuleDict(

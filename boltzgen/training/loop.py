@@ -106,9 +106,7 @@ class Trainer:
                 are those of the step before.
         """
         batch = self.batches.draw(generator=self.generator)
-        result = self.objective(
-            self.density, batch, step=self.step, generator=self.generator
-        )
+        result = self.objective(self.density, batch, step=self.step, generator=self.generator)
         self._require_finite(result)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.backward()
@@ -122,7 +120,7 @@ class Trainer:
         self.average.update(self.density)
         self.step += 1
         metrics = {name: float(value) for name, value in result.metrics.items()}
-        metrics |= {"loss": float(result.loss), "gradient_norm": float(norm), "rate": rate}
+        metrics |= {"loss": float(result.loss.detach()), "gradient_norm": float(norm), "rate": rate}
         return StepRecord(self.step, self.config.n_steps, metrics)
 
     def _require_finite(self, result: LossTerms) -> None:

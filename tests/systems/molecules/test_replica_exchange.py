@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.reference_alanine import analyse, main, parse_range, parser, settings_from, table
+from pipeline.arguments import temperature_range
+from pipeline.reference import analyse
+from reference_alanine import main, parser, settings_from, table
 from systems.molecules import (
     CorruptCacheError,
     OpenMMTarget,
@@ -174,10 +176,10 @@ def test_bad_settings_are_named(change, words):
 
 
 def test_the_script_reads_ranges():
-    assert parse_range("300:600") == (300.0, 600.0)
+    assert temperature_range("300:600") == (300.0, 600.0)
     for text in ("600:300", "0:300", "-5:300", "300", "a:b", "300:300", "300:inf", "1:2:3"):
         with pytest.raises(Exception, match="expected"):
-            parse_range(text)
+            temperature_range(text)
 
 
 def test_the_script_turns_nanoseconds_into_iterations():
@@ -201,7 +203,7 @@ def test_the_script_says_what_is_wrong(monkeypatch, capsys, tmp_path):
     code, output = run("--ns", "0")
     assert "--ns: expected more than 0" in output.err
     code, output = run("--pdb", "x.pdb")
-    assert "--pdb: expected --forcefield" in output.err
+    assert "--pdb with --forcefield" in output.err
 
 
 def test_the_script_analyses_what_is_cached(alanine, monkeypatch, capsys, tmp_path):

@@ -1,0 +1,1 @@
+"""What the scripts for molecules share: settings, run directories, training, estimates, report."""

@@ -1,0 +1,75 @@
+"""The report of a run, put together."""
+
+from boltzgen.report import ReportContent, Table
+from pipeline.sections import (
+    energies_section,
+    mbar_section,
+    thermodynamics_section,
+    training_section,
+    weights_section,
+)
+from pipeline.story import Story
+from pipeline.summary import versions
+from pipeline.surfaces import surfaces_section
+
+
+def compose(story: Story) -> ReportContent:
+    """Put the report together."""
+    config = story.config
+    sections = [weights_section(story), thermodynamics_section(story), energies_section(story)]
+    if story.angles is not None:
+        sections.append(surfaces_section(story, story.angles))
+    sections += [mbar_section(story), training_section(story)]
+    return ReportContent(
+        title=f"Boltzmann generator of {config.system}",
+        subtitle=f"{config.low:g} K to {config.high:g} K, trained on molecular dynamics at "
+        f"{config.high:g} K only; preset {config.preset}, seed {config.seed}",
+        verdict=_verdict(story),
+        warnings=story.warnings,
+        sections=sections,
+        ledger=_ledger(story),
+        command=story.command,
+        versions=versions(),
+    )
+
+
+def _verdict(story: Story) -> str:
+    points = story.evaluation.points
+    worst = min(points, key=lambda p: p.ess_reverse.value)
+    best = max(points, key=lambda p: p.ess_reverse.value)
+    n = story.config.evaluation.n_samples
+    text = (
+        f"Of {n} samples at each temperature, the effective share (reverse ESS/N, no weight "
+        f"clipped) is between {100 * worst.ess_reverse.value:.1f} % at {worst.temperature:g} K "
+        f"and {100 * best.ess_reverse.value:.1f} % at {best.temperature:g} K. "
+        f"-log Z rises by {story.evaluation.free.f_k[-1]:.3f} +- "
+        f"{story.evaluation.free_energy_errors[-1]:.3f} kT from {points[0].temperature:g} K to "
+        f"{points[-1].temperature:g} K. "
+    )
+    agreement = story.agreement
+    if agreement is None:
+        return text + "No independent reference was found in the cache to check this against."
+    if agreement.z_free_energy is not None:
+        text += (
+            f"An independent replica-exchange reference differs by {agreement.z_free_energy:+.1f} "
+            f"standard errors, at {agreement.n_energy_calls:.3g} energy calls against "
+            f"{sum(story.energy_calls.values()):.3g} for the model."
+        )
+    return text
+
+
+def _ledger(story: Story) -> Table:
+    stages = ("data", "training", "evaluation")
+    rows = [
+        [
+            stage,
+            f"{story.energy_calls.get(stage, 0):,}",
+            f"{story.seconds.get(stage, 0.0):,.0f}",
+        ]
+        for stage in stages
+    ]
+    rows.append(["all", f"{sum(story.energy_calls.values()):,}",
+                 f"{sum(story.seconds.values()):,.0f}"])  # fmt: skip
+    if story.agreement is not None:
+        rows.append(["reference (not part of the run)", f"{story.agreement.n_energy_calls:,}", "-"])
+    return Table(header=["stage", "energy calls", "wall time / s"], rows=rows)

@@ -1,0 +1,163 @@
+"""All settings of a run, and the presets."""
+
+from dataclasses import dataclass, replace
+
+from boltzgen.training import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Molecular dynamics at the top temperature.
+
+    Args:
+        n_trajectories: Independent trajectories.
+        n_held_out: How many of them are kept for testing.
+        n_frames: Frames of each.
+        spacing_steps: Steps between frames.
+        equilibration_steps: Steps before the first frame.
+    """
+
+    n_trajectories: int
+    n_held_out: int
+    n_frames: int
+    spacing_steps: int
+    equilibration_steps: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_held_out < self.n_trajectories:
+            raise ValueError(
+                f"n_held_out: expected 1 to {self.n_trajectories - 1}, got {self.n_held_out}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig:
+    """The coupling flow: affine layers for whitened numbers, circular splines for torsions."""
+
+    n_layers: int
+    n_hidden: int
+    n_blocks: int = 1
+    n_bins: int = 8
+    n_spline_layers: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """Forward KL at the data temperature, TRADE on a grid, log-variance on the same grid.
+
+    Args:
+        batch_size: Data frames a step.
+        warm_up: Steps of forward KL alone.
+        ramp: Steps over which the other terms come in.
+        n_grid: Temperatures of the grid.
+        trade_weight: Weight of TRADE after its gradient is balanced against forward KL's.
+        trade_points: Evaluation points a step.
+        trade_noise: Noise on them, in whitened units at the data temperature.
+        exact_derivative: Whether d log q / d log T is by autograd; else by central difference.
+        huber: Where the penalties turn linear.
+        causality: Strength of the causal weights.
+        table_samples: Samples of each grid temperature and refresh of the table.
+        table_every: Steps between refreshes.
+        spread_weight: Weight of the log-variance term, balanced as well; 0 leaves it out.
+        spread_controls: Temperatures it uses a step.
+        spread_samples: Samples at each.
+    """
+
+    batch_size: int
+    warm_up: int
+    ramp: int
+    n_grid: int = 25
+    trade_weight: float = 0.3
+    trade_points: int = 256
+    trade_noise: float = 3e-4
+    exact_derivative: bool = True
+    huber: float = 1.0
+    causality: float = 0.1
+    table_samples: int = 200
+    table_every: int = 200
+    spread_weight: float = 1.0
+    spread_controls: int = 4
+    spread_samples: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What is measured at the end: temperatures of the grid, samples at each, resamples."""
+
+    n_temperatures: int = 7
+    n_samples: int = 10_000
+    n_resamples: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides the outcome of a run, and the name of its molecule."""
+
+    system: str
+    system_hash: str
+    low: float
+    high: float
+    seed: int
+    preset: str
+    data: DataConfig
+    flow: FlowConfig
+    objective: ObjectiveConfig
+    train: TrainConfig
+    evaluation: EvaluationConfig
+    checkpoint_every: int = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """The part of a run's settings that a preset decides."""
+
+    data: DataConfig
+    flow: FlowConfig
+    objective: ObjectiveConfig
+    train: TrainConfig
+    evaluation: EvaluationConfig
+
+
+_DEFAULT_DATA = DataConfig(
+    n_trajectories=12, n_held_out=2, n_frames=10_000, spacing_steps=100, equilibration_steps=30_000
+)
+
+PRESETS = {
+    "smoke": Preset(
+        data=DataConfig(
+            n_trajectories=4,
+            n_held_out=1,
+            n_frames=400,
+            spacing_steps=20,
+            equilibration_steps=2_000,
+        ),
+        flow=FlowConfig(n_layers=2, n_hidden=32),
+        objective=ObjectiveConfig(
+            batch_size=128,
+            warm_up=20,
+            ramp=10,
+            n_grid=5,
+            trade_points=32,
+            table_samples=32,
+            table_every=20,
+            spread_controls=2,
+            spread_samples=16,
+        ),
+        train=TrainConfig(n_steps=60, learning_rate=2e-3, warm_up=10, average_decay=0.9),
+        evaluation=EvaluationConfig(n_temperatures=3, n_samples=500, n_resamples=20),
+    ),
+    "default": Preset(
+        data=_DEFAULT_DATA,
+        flow=FlowConfig(n_layers=8, n_hidden=128),
+        objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
+        train=TrainConfig(n_steps=4000, learning_rate=2e-3, average_decay=0.995),
+        evaluation=EvaluationConfig(),
+    ),
+    "full": Preset(
+        data=replace(_DEFAULT_DATA, n_frames=40_000),
+        flow=FlowConfig(n_layers=12, n_hidden=192),
+        objective=ObjectiveConfig(batch_size=512, warm_up=2000, ramp=200),
+        train=TrainConfig(n_steps=16_000, learning_rate=2e-3, average_decay=0.999),
+        evaluation=EvaluationConfig(),
+    ),
+}

@@ -1,0 +1,180 @@
+"""The two stages before evaluation: data and training."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from boltzgen.storage import MetricsLog, read_metrics, truncate_metrics
+from boltzgen.training import RandomBatches, Trainer, load_checkpoint, run_with_checkpoints
+from pipeline.console import ProgressBar
+from pipeline.model import build_chart, build_objective, new_flow, save_model, streams
+from pipeline.run_directory import RunDirectory
+from pipeline.settings import RunConfig
+from systems.charts import ChartedTarget, InternalChart
+from systems.ledger import EnergyLedger
+from systems.molecules import (
+    DynamicsSettings,
+    MixingReport,
+    MolecularSystem,
+    OpenMMTarget,
+    TrajectorySet,
+    check_mixing,
+    fastest_platform,
+    simulate,
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run uses but does not depend on: cores, device, cache, whether to show bars."""
+
+    cache: Path
+    n_processes: int
+    device: torch.device
+    show_progress: bool
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training and held-out trajectories, the chart fitted to the former, and how well they mix."""
+
+    training: TrajectorySet
+    held_out: TrajectorySet
+    chart: InternalChart
+    mixing: MixingReport
+
+
+def make_data(
+    system: MolecularSystem, config: RunConfig, ledger: EnergyLedger, around: Surroundings
+) -> Data:
+    """Run (or find) the molecular dynamics at the top temperature and fit the chart."""
+    settings = DynamicsSettings(
+        temperature=config.high,
+        n_trajectories=config.data.n_trajectories,
+        n_frames=config.data.n_frames,
+        spacing_steps=config.data.spacing_steps,
+        equilibration_steps=config.data.equilibration_steps,
+        platform=fastest_platform(system),
+        seed=config.seed,
+    )
+    label = f"dynamics at {config.high:g} K"
+    with ProgressBar(label, unit="step", enabled=around.show_progress) as progress:
+        frames = simulate(
+            system, settings, cache_dir=around.cache, n_processes=around.n_processes,
+            progress=progress,
+        )  # fmt: skip
+    ledger.add(frames.n_steps, phase="data")
+    training, held_out = frames.split(config.data.n_held_out)
+    chart = build_chart(system, training.frames())
+    return Data(training, held_out, chart, check_mixing(system, frames.x))
+
+
+def build_target(
+    system: MolecularSystem, chart: InternalChart, ledger: EnergyLedger, around: Surroundings
+) -> ChartedTarget:
+    """The molecule's target in the coordinates of the chart."""
+    target = OpenMMTarget(
+        system, platform=fastest_platform(system), n_workers=around.n_processes, ledger=ledger
+    )
+    return ChartedTarget(target, chart)
+
+
+def to_chart(chart: InternalChart, frames: TrajectorySet) -> Tensor:
+    """Frames of all trajectories in the chart, float32 (N, D), through float64."""
+    x = torch.from_numpy(frames.frames())
+    parts = [chart.to_internal(part.double())[0].float() for part in x.split(20_000)]
+    return torch.cat(parts)
+
+
+def train(
+    run: RunDirectory, config: RunConfig, data: Data, target: ChartedTarget,
+    ledger: EnergyLedger, around: Surroundings,
+) -> float:  # fmt: skip
+    """Fit the flow, or go on from the checkpoint, and write the model file.
+
+    Returns:
+        Seconds of training, those of earlier pieces included.
+
+    Raises:
+        NonFiniteError: The loss or gradient is not finite; names the last good checkpoint.
+    """
+    flow = new_flow(data.chart, config).to(around.device)
+    chart_data = to_chart(data.chart, data.training).to(around.device)
+    data.chart.to(around.device)
+    controls = torch.full((len(chart_data), 1), config.high, device=around.device)
+    trainer = Trainer(
+        flow, build_objective(config, target),
+        RandomBatches(chart_data, controls, batch_size=config.objective.batch_size),
+        config.train, generator=streams(config)[1],
+    )  # fmt: skip
+    before = _resume(run, trainer, ledger)
+    started = time.monotonic()
+
+    def metadata() -> dict[str, str]:
+        seconds = before + time.monotonic() - started
+        counts = {k: v for k, v in ledger.as_dict().items() if k == "training"}
+        return {"ledger": json.dumps(counts), "seconds": repr(seconds)}
+
+    steps = run_with_checkpoints(
+        trainer, run.checkpoint, every=config.checkpoint_every, metadata=metadata
+    )
+    with (
+        MetricsLog(run.metrics) as log,
+        ledger.phase("training"),
+        ProgressBar("training", unit="step", enabled=around.show_progress) as progress,
+    ):
+        progress(trainer.step, config.train.n_steps)
+        for record in steps:
+            log.append({"step": record.step, **record.metrics})
+            progress(record.step, record.n_steps)
+            shown = ("nll", "trade_rms", "log_w_rms")
+            progress.say({k: record.metrics[k] for k in shown if k in record.metrics})
+    save_model(run, trainer, data.chart, config)
+    return before + time.monotonic() - started
+
+
+def _resume(run: RunDirectory, trainer: Trainer, ledger: EnergyLedger) -> float:
+    """Take up the checkpoint, if there is one; return the seconds spent before it."""
+    if not run.checkpoint.exists():
+        if run.metrics.exists():
+            truncate_metrics(run.metrics, last_step=0)
+        return 0.0
+    metadata = load_checkpoint(run.checkpoint, trainer)
+    for phase, count in json.loads(metadata["ledger"]).items():
+        ledger.add(count, phase=phase)
+    if run.metrics.exists():
+        truncate_metrics(run.metrics, last_step=trainer.step)
+    return float(metadata["seconds"])
+
+
+def training_history(run: RunDirectory) -> list[dict[str, float]]:
+    """Metrics of all steps."""
+    return read_metrics(run.metrics)
+
+
+def describe_data(data: Data) -> dict[str, object]:
+    """Facts about the dynamics for the summary."""
+    return {
+        "temperature": data.training.temperature,
+        "kinetic_temperature": data.training.kinetic_temperature,
+        "kinetic_temperature_error": data.training.kinetic_temperature_error,
+        "torsions": [
+            {
+                "name": torsion.name,
+                "rhat": torsion.rhat,
+                "fraction_positive": torsion.fraction_positive.tolist(),
+                "n_transitions": torsion.n_transitions.tolist(),
+            }
+            for torsion in data.mixing.torsions
+        ],
+        "warnings": list(data.mixing.warnings),
+        "chart": {
+            "n_coordinates": data.chart.event_shape[0],
+            "n_periodic": data.chart.n_periodic,
+            "n_frozen": len(data.chart.layout.frozen),
+        },
+    }

@@ -1,0 +1,240 @@
+"""Train one Boltzmann generator for a whole range of temperatures, and report what it is worth.
+
+    python scripts/train_alanine.py --T 300:600
+
+Runs molecular dynamics of the molecule at the highest temperature only, fits a flow that depends
+on the temperature, samples it at temperatures over the whole range, and writes free energies,
+heat capacities, free-energy surfaces and effective sample sizes with error bars to report.html
+and summary.json in the run directory. Alanine dipeptide by default; --pdb takes your molecule.
+
+A run that was stopped goes on with the same command and --resume.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
+
+import numpy as np
+import torch
+from numpy.random import default_rng
+
+from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
+from boltzgen.report import write_report
+from boltzgen.storage import Samples, write_json, write_samples, write_u_kn
+from pipeline.angles import AnglePair, find_angles
+from pipeline.arguments import (
+    add_cache,
+    add_molecule,
+    device,
+    load_molecule,
+    positive_count,
+    temperature_range,
+)
+from pipeline.evaluation import Evaluation, Frames, Request, chain_blocks, evaluate
+from pipeline.model import load_model
+from pipeline.page import compose
+from pipeline.reference import Agreement, compare, reference_frames
+from pipeline.run_directory import RunDirectory
+from pipeline.settings import PRESETS, RunConfig
+from pipeline.stages import (
+    Data,
+    Surroundings,
+    build_target,
+    describe_data,
+    make_data,
+    train,
+    training_history,
+)
+from pipeline.story import Story
+from pipeline.summary import print_results, summarise, warnings_of
+from systems.ledger import EnergyLedger
+from systems.molecules import (
+    CorruptCacheError,
+    MolecularSystem,
+    ReferenceSet,
+    SimulationError,
+    find_reference,
+)
+
+EXPECTED = (
+    ValueError, OSError, NonFiniteError, NotConvergedError, CorruptFileError, CorruptCacheError,
+    SimulationError,
+)  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = options.add_argument
+    add("--T", type=temperature_range, required=True, metavar="LOW:HIGH",
+        help="range of temperatures in K; the dynamics run at HIGH")  # fmt: skip
+    add_molecule(options)
+    add("--preset", choices=sorted(PRESETS), default="default",
+        help="smoke: does it work, under a minute; default: about a quarter of an hour on two "
+        "cores; full: as good as 100 minutes can make it")  # fmt: skip
+    add("--out", type=Path, metavar="DIR",
+        help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
+    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    add("--device", type=device, default="cpu",
+        help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
+    add("--processes", type=positive_count, default=min(os.cpu_count() or 1, 8),
+        help="processor cores to use (default: all, at most 8)")  # fmt: skip
+    add_cache(options)
+    add("--quiet", action="store_true", help="no progress bars")
+    return options
+
+
+def configure(arguments: argparse.Namespace, system: MolecularSystem) -> RunConfig:
+    """All settings of the run."""
+    low, high = arguments.T
+    if arguments.seed < 0:
+        raise ValueError(f"--seed: expected a number of at least 0, got {arguments.seed}")
+    preset = PRESETS[arguments.preset]
+    return RunConfig(
+        system=system.name, system_hash=system.content_hash, low=low, high=high,
+        seed=arguments.seed, preset=arguments.preset, data=preset.data, flow=preset.flow,
+        objective=preset.objective, train=preset.train, evaluation=preset.evaluation,
+    )  # fmt: skip
+
+
+def grid(config: RunConfig) -> tuple[float, ...]:
+    """Temperatures of the evaluation, evenly spaced over the range."""
+    values = np.linspace(config.low, config.high, config.evaluation.n_temperatures)
+    return tuple(float(np.round(t, 6)) for t in values)
+
+
+def held_out_frames(data: Data, angles: AnglePair | None) -> Frames:
+    """The held-out trajectories, in blocks longer than their correlation."""
+    x, u = data.held_out.x, data.held_out.potential
+    labels = [chain_blocks(x[i], u[i], angles) for i in range(len(x))]
+    starts = np.cumsum([0, *(int(found[-1]) + 1 for found in labels[:-1])])
+    blocks = np.concatenate([found + s for found, s in zip(labels, starts, strict=True)])
+    return Frames(
+        "held-out dynamics", data.held_out.temperature, data.held_out.frames(),
+        u.reshape(-1).astype(np.float64), blocks,
+    )  # fmt: skip
+
+
+def gather_frames(
+    data: Data, angles: AnglePair | None, reference: ReferenceSet | None
+) -> dict[float, Frames]:
+    """Frames to compare with at each temperature; the reference's, where it has them."""
+    held_out = held_out_frames(data, angles)
+    found = {} if reference is None else reference_frames(reference, angles)
+    return {held_out.temperature: held_out} | found
+
+
+def write_results(run: RunDirectory, config: RunConfig, evaluation: Evaluation) -> None:
+    """Write the samples of all temperatures and the u_kn matrix."""
+    samples = [point.samples for point in evaluation.points]
+    write_samples(
+        run.samples,
+        Samples(
+            x=np.concatenate([s.x for s in samples]).astype(np.float32),
+            c=np.concatenate([np.full((len(s.x), 1), s.temperature) for s in samples]),
+            energy=np.concatenate([s.potential for s in samples]),
+            log_w=np.concatenate([s.log_w for s in samples]),
+            units={"x": "nm", "c": "K", "energy": "kJ/mol"},
+            control_names=("temperature",),
+            attributes={"system": config.system, "seed": config.seed},
+        ),
+    )
+    write_u_kn(run.u_kn, evaluation.u_kn)
+
+
+def evaluate_run(
+    run: RunDirectory, config: RunConfig, data: Data, ledger: EnergyLedger, around: Surroundings
+) -> tuple[Evaluation, Agreement | None, dict[float, Frames], AnglePair | None]:
+    """Sample the trained model, estimate everything, compare with a reference if there is one."""
+    system = run.load_system()
+    angles = find_angles(system)
+    found = find_reference(system, around.cache)
+    frames = gather_frames(data, angles, found)
+    model = load_model(run)
+    request = Request(
+        temperatures=grid(config), n_samples=config.evaluation.n_samples,
+        n_resamples=config.evaluation.n_resamples, angles=angles, frames=frames,
+        seed=config.seed, show_progress=around.show_progress,
+    )  # fmt: skip
+    target = build_target(system, model.chart, ledger, around)
+    with ledger.phase("evaluation"):
+        evaluation = evaluate(model, target, request)
+    write_results(run, config, evaluation)
+    agreement = None
+    if found is not None:
+        rng = default_rng([config.seed, 2])
+        agreement = compare(found, evaluation, angles, rng=rng)
+    return evaluation, agreement, frames, angles
+
+
+def execute(arguments: argparse.Namespace) -> None:
+    """Data, training, evaluation, report."""
+    torch.set_num_threads(arguments.processes)
+    system = load_molecule(arguments)
+    config = configure(arguments, system)
+    name = f"{config.system.replace('/', '-')}_{config.preset}_seed{config.seed}"
+    run = RunDirectory(arguments.out or Path("runs") / name)
+    run.start(config, system, resume=arguments.resume)
+    around = Surroundings(
+        arguments.cache, arguments.processes, arguments.device, not arguments.quiet
+    )
+    ledger = EnergyLedger()
+    clock = [time.monotonic()]
+    data = make_data(system, config, ledger, around)
+    clock.append(time.monotonic())
+    target = build_target(system, data.chart, ledger, around)
+    training_seconds = train(run, config, data, target, ledger, around)
+    clock.append(time.monotonic())
+    evaluation, agreement, frames, angles = evaluate_run(run, config, data, ledger, around)
+    warnings = warnings_of(evaluation, agreement, data.mixing.warnings)
+    seconds = {"data": clock[1] - clock[0], "training": training_seconds,
+               "evaluation": time.monotonic() - clock[2]}  # fmt: skip
+    calls = {stage: ledger[stage] for stage in ("data", "training", "evaluation")}
+    story = Story(
+        config, evaluation, agreement, frames, angles, training_history(run), warnings, calls,
+        seconds, shlex.join(["python", *sys.argv]),
+    )  # fmt: skip
+    write_report(run.report, compose(story))
+    seconds["evaluation"] = time.monotonic() - clock[2]
+    summary = summarise(config, evaluation, agreement) | {
+        "energy_calls": calls, "wall_seconds": sum(seconds.values()),
+        "wall_seconds_by_stage": seconds, "data": describe_data(data), "warnings": warnings,
+    }  # fmt: skip
+    write_json(run.summary, summary)
+    print_results(evaluation, agreement)
+    finish(run, warnings, calls, sum(seconds.values()))
+
+
+def finish(run: RunDirectory, warnings: list[str], calls: dict[str, int], seconds: float) -> None:
+    """Say where everything is and what to beware of."""
+    for text in warnings:
+        print(f"warning: {text}")
+    listed = ", ".join(f"{count:,} {stage}" for stage, count in calls.items())
+    print(f"{seconds / 60:.1f} minutes; energy calls: {listed}")
+    print(f"report: {run.report}")
+
+
+def main() -> int:
+    """Run, turning expected mistakes into one line on the terminal."""
+    arguments = parser().parse_args()
+    try:
+        execute(arguments)
+    except EXPECTED as error:
+        print(f"train_alanine: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train_alanine: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
