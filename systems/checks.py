@@ -36,8 +36,9 @@ def column(name: str, c: Tensor | float, like: Tensor) -> Tensor:
     elif c.dim() == 2 and c.shape[1] == 1:
         c = c[:, 0]
     if tuple(c.shape) != (n_batch,):
-        raise ValueError(f"{name}: expected a number, ({n_batch},) or ({n_batch}, 1), "
-                         f"got shape {tuple(c.shape)}")
+        raise ValueError(
+            f"{name}: expected a number, ({n_batch},) or ({n_batch}, 1), got shape {tuple(c.shape)}"
+        )
     if not bool((torch.isfinite(c) & (c > 0)).all()):
         raise ValueError(f"{name}: expected finite values above 0, got {c.min().item()}")
     return c

@@ -39,10 +39,10 @@ def weights_section(story: Story) -> Section:
     rows = [
         [
             f"{p.temperature:g}", percent(p.ess_reverse), percent(p.ess_forward),
-            p.frames or "-", f"{p.khat:.2f}", describe_khat(p.khat),
-            f"{p.elbo.value:.3f} ± {p.elbo.error:.3f}",
-            "-" if p.eubo is None else f"{p.eubo.value:.3f} ± {p.eubo.error:.3f}",
-            "-" if p.gap is None else f"{p.gap.value:.3f} ± {p.gap.error:.3f}",
+            p.frames or "-", f"{p.khat:.2f}", describe_khat(p.khat).split(":")[0],
+            _maybe(p.elbo),
+            _maybe(p.eubo),
+            _maybe(p.gap),
         ]
         for p in points
     ]  # fmt: skip
@@ -130,6 +130,10 @@ def _thermodynamics_table(evaluation: Evaluation) -> Table:
         "C_v / (J/(mol K))",
     ]
     return Table(header=header, rows=rows, caption="Estimates at each temperature.")
+
+
+def _maybe(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else _pm(estimate.value, estimate.error, 3)
 
 
 def _pm(value: float, error: float, digits: int) -> str:

@@ -16,13 +16,16 @@ def surfaces_section(story: Story, angles: AnglePair) -> Section:
     for point in shown_points(story):
         frames = story.frames.get(point.temperature)
         maps = _maps(point, frames, angles)
-        figure = new_figure(1, len(maps) + 1, width=3.6 * (len(maps) + 1))
-        for ax, (name, surface) in zip(figure.axes, maps, strict=False):
+        figure = new_figure(2, 2, width=9.5)
+        *pictures, last = figure.axes[: len(maps) + 1]
+        for spare in figure.axes[len(maps) + 1 :]:
+            spare.set_visible(False)
+        for ax, (name, surface) in zip(pictures, maps, strict=True):
             draw_surface(surface.edges, surface.free_energy, ax)
             ax.set_title(name)
         weighted = maps[1][1]
-        draw_surface_errors(weighted.edges, weighted.errors, figure.axes[-1])
-        figure.axes[len(maps)].set_title("error of reweighted")
+        draw_surface_errors(weighted.edges, weighted.errors, last)
+        last.set_title("error of the reweighted model")
         caption = (f"Free energy over {angles.names[0]} and {angles.names[1]} at "
                    f"{point.temperature:g} K, in kT.")  # fmt: skip
         figures.append(Figure(image=to_png(figure), caption=caption, wide=True))
