@@ -46,7 +46,7 @@ clean:
 $(INSTALLED): setup.cfg constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" && "$(PYTHON)" $(is_new_enough) || { \
 	    python="$(or $(PYTHON),python3)"; \
-	    echo "boltzgen needs Python 3.11 or newer; $$python is: $$($$python --version 2>&1 | head -1)" >&2; \
+	    echo "boltzgen needs Python 3.11 or newer; $$python is: $$($$python --version 2>&1)" >&2; \
 	    echo "Name one with PYTHON, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 	    exit 1; }
 	"$(PYTHON)" -m venv --clear "$(VENV)"
