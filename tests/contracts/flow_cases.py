@@ -109,7 +109,6 @@ def trade() -> ControlGradient:
     grid = log_spaced_grid(0.5, 1.0, 4, 1.0)
     return ControlGradient(
         DoubleWell2D(),
-        grid,
         sampler=CausalSampler(grid, strength=1.0),
         table=ExpectationTable(grid, n_samples=16, every=1),
         n_points=16,
