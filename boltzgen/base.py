@@ -113,7 +113,8 @@ class Density(nn.Module, ABC):
         Raises:
             ValueError: c has the wrong shape or dtype.
         """
-        check_controls("c", c, c.shape[0], self.n_controls)
+        rows = len(c) if isinstance(c, Tensor) and c.dim() == 2 else 0
+        check_controls("c", c, rows, self.n_controls)
         return self._sample_and_log_prob(c, generator)
 
     @abstractmethod

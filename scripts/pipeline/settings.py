@@ -1,6 +1,6 @@
 """All settings of a run, and the presets."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from boltzgen.training import TrainConfig
 
@@ -154,10 +154,10 @@ PRESETS = {
         evaluation=EvaluationConfig(),
     ),
     "full": Preset(
-        data=replace(_DEFAULT_DATA, n_frames=40_000),
-        flow=FlowConfig(n_layers=12, n_hidden=192),
-        objective=ObjectiveConfig(batch_size=512, warm_up=2000, ramp=200),
-        train=TrainConfig(n_steps=16_000, learning_rate=2e-3, average_decay=0.999),
+        data=_DEFAULT_DATA,
+        flow=FlowConfig(n_layers=10, n_hidden=160),
+        objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
+        train=TrainConfig(n_steps=10_000, learning_rate=1.5e-3, average_decay=0.998),
         evaluation=EvaluationConfig(),
     ),
 }
