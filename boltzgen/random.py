@@ -1,10 +1,10 @@
 """Independent random streams from one seed; nothing in the package uses a global generator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 _LARGEST_SEED = 2**62
 
@@ -30,6 +30,21 @@ def draw_seed(generator: Generator) -> int:
     return int(
         torch.randint(1, 2**31 - 1, (1,), generator=generator, device=generator.device).item()
     )
+
+
+def draw_normal(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tensor:
+    """Standard normal numbers in the dtype and on the device of `like`.
+
+    They are drawn on the generator's device, so that one stream serves every device.
+    """
+    drawn = torch.randn(shape, generator=generator, dtype=like.dtype, device=generator.device)
+    return drawn.to(like.device)
+
+
+def draw_uniform(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tensor:
+    """Numbers uniform in [0, 1) in the dtype and on the device of `like`; as `draw_normal`."""
+    drawn = torch.rand(shape, generator=generator, dtype=like.dtype, device=generator.device)
+    return drawn.to(like.device)
 
 
 @contextmanager

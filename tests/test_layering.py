@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "boltzgen.protocols",
         "boltzgen.checks",
         "boltzgen.errors",
+        "boltzgen.random",
     },
     "boltzgen.training": {
         "boltzgen.storage",

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.base import Bijection, Density
+from boltzgen.random import draw_normal, draw_uniform
 
 
 class ScaledBase(Density):
@@ -43,8 +44,8 @@ class ScaledBase(Density):
 
     def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         shape = (len(c), *self.event_shape)
-        normal = torch.randn(shape, generator=generator, dtype=c.dtype, device=c.device)
-        uniform = torch.rand(shape, generator=generator, dtype=c.dtype, device=c.device)
+        normal = draw_normal(shape, like=c, generator=generator)
+        uniform = draw_uniform(shape, like=c, generator=generator)
         angles = ((2 * uniform - 1) * math.pi).clamp_min(-math.pi)
         x = torch.where(self.periodic, angles, normal * self._variance(c).sqrt()[:, None])
         return x, self._log_prob(x, c)

@@ -14,6 +14,7 @@ from boltzgen.objectives.expectations import ExpectationTable
 from boltzgen.objectives.grid import CausalSampler
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.protocols import Batch, LossTerms, Target
+from boltzgen.random import draw_normal
 
 
 class ControlGradient(nn.Module):
@@ -25,6 +26,8 @@ class ControlGradient(nn.Module):
     from the table. Together with a boundary condition at one c (maximum likelihood there) the
     minimum r = 0 fixes the density at all c. It fails where the flow at some c has no overlap with
     the target: then the table is wrong; watch `ess` in the table's own weights.
+
+    The memory (table and running losses) stays on the CPU, whatever device the flow is on.
 
     Points of energy +inf carry no information on the slope and are left out of the mean; their
     share is the metric `trade_forbidden`.
@@ -74,13 +77,14 @@ class ControlGradient(nn.Module):
         with torch.no_grad():
             energy, slope = self.target.energy_and_denergy_dc(x, c)
         allowed = energy.isfinite()
-        expected = self.table.mean_slope.to(x.dtype)[index]
+        expected = self.table.mean_slope[index].to(dtype=x.dtype, device=x.device)
         wanted = torch.where(allowed, c[:, 0] * (expected - slope[:, 0]), 0.0)
         known = self.derivative(density, x, c)
         residual = torch.where(allowed, known.slope - wanted, 0.0)
         penalty = self.penalty(residual)
         count = allowed.sum().clamp_min(1)
-        self.sampler.record(index[allowed], penalty.detach()[allowed])
+        seen = allowed.cpu()
+        self.sampler.record(index[seen], penalty.detach().cpu()[seen])
         metrics = {
             "trade": penalty.detach().sum() / count,
             "trade_rms": (residual.detach().square().sum() / count).sqrt(),
@@ -94,10 +98,10 @@ class ControlGradient(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Evaluation points (B, *E) and their controls (B, 1)."""
         values = self.grid.values.to(dtype=like.dtype, device=like.device)
-        c = values[index][:, None]
+        c = values[index.to(values.device)][:, None]
         x = density.sample(c, generator=generator)
         if self.noise > 0:
             spread = self.noise * (c / values[self.grid.boundaries[0]]).sqrt()
-            normal = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+            normal = draw_normal(x.shape, like=x, generator=generator)
             x = x + normal * spread.reshape(-1, *[1] * (x.dim() - 1))
         return x, c

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.checks import check_positive
+from boltzgen.random import draw_uniform
 
 
 class ControlSampler(Protocol):
@@ -32,5 +33,5 @@ class LogUniform:
 
     def __call__(self, n_draws: int, *, like: Tensor, generator: Generator) -> Tensor:
         """Controls of shape (n_draws, 1)."""
-        u = torch.rand((n_draws, 1), generator=generator, dtype=like.dtype, device=like.device)
+        u = draw_uniform((n_draws, 1), like=like, generator=generator)
         return self.low * torch.exp(u * math.log(self.high / self.low))

@@ -68,8 +68,8 @@ class ExpectationTable(nn.Module):
         c = values.repeat_interleave(self.n_samples)[:, None]
         x, log_q = density.sample_and_log_prob(c, generator=generator)
         energy, slope = target.energy_and_denergy_dc(x, c)
-        log_w = (-energy.double() - log_q.double()).reshape(len(self.grid), self.n_samples)
-        slopes = slope[:, 0].double().reshape(log_w.shape)
+        log_w = (-energy.double() - log_q.double()).cpu().reshape(len(self.grid), self.n_samples)
+        slopes = slope[:, 0].double().cpu().reshape(log_w.shape)
         log_z = log_w.logsumexp(1) - math.log(self.n_samples)
         weights = log_w.softmax(1)
         mean_slope = torch.where(weights > 0, weights * slopes, 0.0).sum(1)

@@ -52,7 +52,7 @@ class LogVariance(nn.Module):
         """Mean penalty of log w about its median at each control."""
         values = self.grid.values.to(dtype=batch.x.dtype, device=batch.x.device)
         index = torch.randint(len(values), (self.n_controls,), generator=generator)
-        c = values[index].repeat_interleave(self.n_samples)[:, None]
+        c = values[index.to(values.device)].repeat_interleave(self.n_samples)[:, None]
         with torch.no_grad():
             x = density.sample(c, generator=generator)
             energy = self.target.energy(x, c)

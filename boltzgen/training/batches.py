@@ -39,4 +39,5 @@ class RandomBatches:
     def draw(self, *, generator: Generator) -> Batch:
         """One batch."""
         index = torch.randint(len(self.x), (self.batch_size,), generator=generator)
+        index = index.to(self.x.device)
         return Batch(self.x[index], self.c[index])
