@@ -173,7 +173,8 @@ def print_results(evaluation: Evaluation, agreement: Agreement | None) -> None:
 def _short(estimate: Estimate | None, scale: float, digits: int) -> str:
     if estimate is None:
         return "-"
-    return f"{scale * estimate.value:.{digits}f}±{scale * estimate.error:.{digits}f}"
+    error = f"±{scale * estimate.error:.{digits}f}" if np.isfinite(estimate.error) else "±?"
+    return f"{scale * estimate.value:.{digits}f}{error}"
 
 
 def print_agreement(agreement: Agreement) -> None:
@@ -191,7 +192,8 @@ def percent(value: Estimate | None) -> str:
     """An estimate in per cent, or a dash."""
     if value is None:
         return "-"
-    return f"{100 * value.value:.1f} ± {100 * value.error:.1f} %"
+    error = f"{100 * value.error:.1f}" if np.isfinite(value.error) else "?"
+    return f"{100 * value.value:.1f} ± {error} %"
 
 
 def _value(estimate: Estimate | None) -> float | None:
