@@ -1,5 +1,6 @@
 """Every example runs: programs as they are, pages by their code blocks."""
 
+import re
 import sys
 
 import pytest
@@ -10,9 +11,22 @@ from tests.sources import ROOT
 EXAMPLES = ROOT / "examples"
 
 
+def check_quickstart(printed):
+    """Free energies agree with the quadrature within their errors."""
+    rows = [list(map(float, re.findall(r"-?\d+\.\d+", line))) for line in printed.splitlines()[1:]]
+    assert len(rows) == 5
+    for temperature, found, error, exact, share in rows:
+        assert 0 < error < 0.005, temperature
+        assert abs(found - exact) < 4 * error, temperature
+        assert share > 0.8, temperature
+
+
+CHECKS = {"quickstart.py": check_quickstart}
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
-def test_a_program_runs(path, tmp_path):
-    assert run_program([sys.executable, str(path)], tmp_path).strip()
+def test_a_program_runs_and_prints_what_it_should(path, tmp_path):
+    CHECKS[path.name](run_program([sys.executable, str(path)], tmp_path))
 
 
 @pytest.mark.openmm
