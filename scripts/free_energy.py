@@ -23,7 +23,14 @@ from boltzgen.estimators import (
     pareto_khat,
 )
 from boltzgen.storage import write_json
-from pipeline.arguments import positive_count, temperature_list
+from pipeline.arguments import (
+    Parser,
+    make_folder,
+    positive_count,
+    sample_count,
+    seed,
+    temperature_list,
+)
 from pipeline.console import print_table
 from pipeline.evaluation import cross_energies
 from pipeline.generation import draw
@@ -37,16 +44,14 @@ from systems.molecules import default_cache_dir
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = Parser(__doc__)
     add = options.add_argument
     add("run", type=Path, metavar="RUN", help="run directory of train_alanine.py")
     add("--T", type=temperature_list, required=True, metavar="T1,T2,...",
         help="two or more different temperatures in K")  # fmt: skip
-    add("--n", type=positive_count, default=10_000,
+    add("--n", type=sample_count, default=10_000,
         help="samples at each temperature (default 10000)")  # fmt: skip
-    add("--seed", type=int, default=1, help="seed (default 1)")
+    add("--seed", type=seed, default=1, help="seed (default 1)")
     add("--json", type=Path, metavar="FILE", help="also write the numbers there")
     add("--processes", type=positive_count, default=min(os.cpu_count() or 1, 8),
         help="processor cores to use (default: all, at most 8)")  # fmt: skip
@@ -82,12 +87,17 @@ def execute(arguments: argparse.Namespace) -> None:
     """Sample at every temperature and solve."""
     temperatures = arguments.T
     if len(temperatures) < 2 or len(set(temperatures)) != len(temperatures):
-        raise ValueError(f"--T: expected two or more different temperatures, got {temperatures}")
+        raise ValueError(
+            f"--T: expected two or more different temperatures, got "
+            f"{', '.join(f'{t:g}' for t in temperatures)}"
+        )
     torch.set_num_threads(arguments.processes)
     run = RunDirectory(arguments.run)
     model = load_model(run)
     for temperature in temperatures:
         check_temperature(model, temperature)
+    if arguments.json is not None:
+        make_folder("--json", arguments.json.parent)
     around = Surroundings(
         default_cache_dir(), arguments.processes, torch.device("cpu"), show_progress=True
     )

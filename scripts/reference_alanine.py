@@ -15,7 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.arguments import add_cache, add_molecule, load_molecule, temperature_range
+from pipeline.arguments import (
+    Parser,
+    add_cache,
+    add_molecule,
+    load_molecule,
+    positive_count,
+    seed,
+    temperature_range,
+)
 from pipeline.console import ProgressBar
 from pipeline.reference import ReferenceFreeEnergies, analyse
 from systems.molecules import (
@@ -93,9 +101,7 @@ def write_summary(
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = Parser(__doc__)
     add = options.add_argument
     add("--T", type=temperature_range, default=(300.0, 600.0), metavar="LOW:HIGH",
         help="range of temperatures in K; multiples of 50 K inside it are in the ladder "
@@ -103,9 +109,14 @@ def parser() -> argparse.ArgumentParser:
     add("--ns", type=float, default=100.0,
         help="nanoseconds in all, over replicas and repeats, without equilibration "
         "(default 100: one to two hours on two cores)")  # fmt: skip
-    add("--repeats", type=int, default=4, help="independent repeats (default 4)")
-    add("--processes", type=int, default=2, help="repeats that run side by side (default 2)")
-    add("--seed", type=int, default=20240, help="seed of the random numbers (default 20240)")
+    add("--repeats", type=positive_count, default=4, help="independent repeats (default 4)")
+    add(
+        "--processes",
+        type=positive_count,
+        default=2,
+        help="repeats that run side by side (default 2)",
+    )
+    add("--seed", type=seed, default=20240, help="seed of the random numbers (default 20240)")
     add("--out", type=Path, default=None, metavar="DIR",
         help="also write reference.json there")  # fmt: skip
     add("--analyse-only", action="store_true",
@@ -121,8 +132,6 @@ def settings_from(arguments: argparse.Namespace) -> ReferenceSettings:
     lo, hi = arguments.T
     if not arguments.ns > 0:
         raise ValueError(f"--ns: expected more than 0, got {arguments.ns}")
-    if arguments.repeats < 1:
-        raise ValueError(f"--repeats: expected at least 1, got {arguments.repeats}")
     grid = np.arange(np.ceil(lo / _GRID_K), np.floor(hi / _GRID_K) + 1) * _GRID_K
     temperatures = ladder(lo, hi, include=grid.tolist())
     base = ReferenceSettings(temperatures=temperatures, seed=arguments.seed)
@@ -138,9 +147,9 @@ def settings_from(arguments: argparse.Namespace) -> ReferenceSettings:
 def run(arguments: argparse.Namespace) -> None:
     """Sample, analyse, report."""
     system = load_molecule(arguments)
-    seed: int | None = arguments.seed
+    used_seed: int | None = arguments.seed
     if arguments.analyse_only:
-        cached, seed = find_reference(system, arguments.cache), None
+        cached, used_seed = find_reference(system, arguments.cache), None
         if cached is None:
             raise ValueError(f"--cache: no reference of {system.name} in {arguments.cache}")
         data = cached
@@ -156,7 +165,7 @@ def run(arguments: argparse.Namespace) -> None:
     found = analyse(data)
     print(table(system, data, found))
     if arguments.out is not None:
-        write_summary(arguments.out / "reference.json", system, data, found, seed)
+        write_summary(arguments.out / "reference.json", system, data, found, used_seed)
 
 
 def main() -> int:

@@ -19,7 +19,14 @@ from numpy.random import default_rng
 
 from boltzgen.errors import CorruptFileError, NonFiniteError
 from boltzgen.estimators import describe_khat, normalise, pareto_khat, reverse_ess
-from pipeline.arguments import positive_count, temperature_list
+from pipeline.arguments import (
+    Parser,
+    make_folder,
+    positive_count,
+    sample_count,
+    seed,
+    temperature_list,
+)
 from pipeline.generation import WeightedSamples, draw
 from pipeline.model import Model, load_model
 from pipeline.run_directory import RunDirectory
@@ -32,16 +39,14 @@ SUFFIXES = (".h5", ".xtc")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = Parser(__doc__)
     add = options.add_argument
     add("run", type=Path, metavar="RUN", help="run directory of train_alanine.py")
     add("--T", type=temperature_list, required=True, metavar="T", help="temperature in K")
-    add("--n", type=positive_count, default=10_000, help="number of samples (default 10000)")
+    add("--n", type=sample_count, default=10_000, help="number of samples (default 10000)")
     add("--out", type=Path, metavar="FILE",
         help=f"trajectory, {' or '.join(SUFFIXES)} (default: RUN/samples_TK.h5)")  # fmt: skip
-    add("--seed", type=int, default=1, help="seed (default 1)")
+    add("--seed", type=seed, default=1, help="seed (default 1)")
     add("--processes", type=positive_count, default=min(os.cpu_count() or 1, 8),
         help="processor cores to use (default: all, at most 8)")  # fmt: skip
     add("--force", action="store_true", help="replace files that exist")
@@ -62,7 +67,6 @@ def write_trajectory(run: RunDirectory, samples: WeightedSamples, path: Path) ->
     """Write positions, and the weights beside them; return the file of the weights."""
     topology = mdtraj.load_topology(str(run.topology))
     frames = mdtraj.Trajectory(samples.x.astype(np.float32), topology)
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames.save(str(path), force_overwrite=True)
     beside = path.with_suffix(".weights.npz")
     np.savez(
@@ -82,11 +86,14 @@ def execute(arguments: argparse.Namespace) -> None:
     beside = path.with_suffix(".weights.npz")
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--out: expected a name ending in {' or '.join(SUFFIXES)}, got {path}")
-    taken = [str(p) for p in (path, beside) if p.exists()]
-    if taken and not arguments.force:
-        raise ValueError(f"--out: {' and '.join(taken)} exist; give another name, or --force")
     model = load_model(run)
     check_temperature(model, temperature)
+    taken = [str(p) for p in (path, beside) if p.exists()]
+    if taken and not arguments.force:
+        raise ValueError(
+            f"--out: already there: {' and '.join(taken)}; give another name, or --force"
+        )
+    make_folder("--out", path.parent)
     around = Surroundings(
         default_cache_dir(), arguments.processes, torch.device("cpu"), show_progress=False
     )

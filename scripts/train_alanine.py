@@ -28,11 +28,14 @@ from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples, write_u_kn
 from pipeline.angles import AnglePair, find_angles
 from pipeline.arguments import (
+    Parser,
     add_cache,
     add_molecule,
     device,
     load_molecule,
+    make_folder,
     positive_count,
+    seed,
     temperature_range,
 )
 from pipeline.evaluation import Evaluation, Frames, Request, chain_blocks, evaluate
@@ -69,9 +72,7 @@ EXPECTED = (
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = Parser(__doc__)
     add = options.add_argument
     add("--T", type=temperature_range, required=True, metavar="LOW:HIGH",
         help="range of temperatures in K; the dynamics run at HIGH")  # fmt: skip
@@ -82,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="DIR",
         help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")
-    add("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    add("--seed", type=seed, default=0, help="seed of everything random (default 0)")
     add("--device", type=device, default="cpu",
         help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
     add("--processes", type=positive_count, default=min(os.cpu_count() or 1, 8),
@@ -95,8 +96,6 @@ def parser() -> argparse.ArgumentParser:
 def configure(arguments: argparse.Namespace, system: MolecularSystem) -> RunConfig:
     """All settings of the run."""
     low, high = arguments.T
-    if arguments.seed < 0:
-        raise ValueError(f"--seed: expected a number of at least 0, got {arguments.seed}")
     preset = PRESETS[arguments.preset]
     return RunConfig(
         system=system.name, system_hash=system.content_hash, low=low, high=high,
@@ -182,6 +181,7 @@ def execute(arguments: argparse.Namespace) -> None:
     config = configure(arguments, system)
     name = f"{config.system.replace('/', '-')}_{config.preset}_seed{config.seed}"
     run = RunDirectory(arguments.out or Path("runs") / name)
+    make_folder("--cache", arguments.cache)
     run.start(config, system, resume=arguments.resume)
     around = Surroundings(
         arguments.cache, arguments.processes, arguments.device, not arguments.quiet

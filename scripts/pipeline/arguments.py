@@ -2,7 +2,9 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -16,6 +18,33 @@ from systems.molecules import (
     named,
     system_names,
 )
+from systems.molecules.loading import IMPLICIT_SOLVENTS
+
+_MAX_SEED = 2**63 - 1
+_OPTIONS = {
+    "name": "--system", "pdb": "--pdb", "forcefields": "--forcefield", "prmtop": "--prmtop",
+    "inpcrd": "--inpcrd", "system_xml": "--xml", "implicit_solvent": "--solvent",
+    "constraints": "--constraints",
+}  # fmt: skip
+_MOLECULE = ("system", "pdb", "forcefield", "prmtop", "inpcrd", "solvent", "xml", "constraints")
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line described by a text, which answers a mistake with one line.
+
+    Args:
+        description: The text, printed as it is.
+    """
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Name the argument and leave."""
+        program, mistake = Path(self.prog).stem, message.removeprefix("argument ")
+        self.exit(2, f"{program}: {mistake} (--help says more)\n")
 
 
 def temperature_range(text: str) -> tuple[float, float]:
@@ -50,8 +79,22 @@ def _temperature(part: str, text: str) -> float:
 
 def positive_count(text: str) -> int:
     """Read a whole number above 0."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return _whole_number(text, 1, "above 0")
+
+
+def sample_count(text: str) -> int:
+    """Read a number of samples that has a spread."""
+    return _whole_number(text, 2, "above 1")
+
+
+def seed(text: str) -> int:
+    """Read a seed."""
+    return _whole_number(text, 0, f"from 0 to {_MAX_SEED}")
+
+
+def _whole_number(text: str, least: int, words: str) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= _MAX_SEED):
+        raise argparse.ArgumentTypeError(f"expected a whole number {words}, got {text!r}")
     return int(text)
 
 
@@ -66,6 +109,10 @@ def add_molecule(parser: argparse.ArgumentParser) -> None:
         help="force-field files for --pdb, such as amber14-all.xml implicit/obc2.xml")  # fmt: skip
     add("--prmtop", type=Path, metavar="FILE", help="AMBER topology, with --inpcrd")
     add("--inpcrd", type=Path, metavar="FILE", help="AMBER coordinates, with --prmtop")
+    add("--solvent", choices=sorted(IMPLICIT_SOLVENTS),
+        help="implicit solvent for --prmtop (default: vacuum)")  # fmt: skip
+    add("--constraints", choices=["HBonds", "AllBonds"],
+        help="bonds held rigid, for --pdb and --prmtop (default: none)")  # fmt: skip
     add("--xml", type=Path, metavar="FILE",
         help="an OpenMM System written by XmlSerializer, with --pdb for its topology")  # fmt: skip
 
@@ -85,30 +132,57 @@ def load_molecule(arguments: argparse.Namespace) -> MolecularSystem:
     Raises:
         ValueError: The arguments contradict each other or something in them is unusable.
     """
-    given = {
-        name
-        for name in ("system", "pdb", "forcefield", "prmtop", "inpcrd", "xml")
-        if getattr(arguments, name) is not None
-    }
+    try:
+        return _load_molecule(arguments)
+    except (ValueError, FileNotFoundError) as error:
+        name, _, mistake = str(error).partition(": ")
+        if name not in _OPTIONS:
+            raise
+        raise ValueError(f"{_OPTIONS[name]}: {mistake}") from error
+
+
+def _load_molecule(arguments: argparse.Namespace) -> MolecularSystem:
+    given = {name for name in _MOLECULE if getattr(arguments, name) is not None}
+    constraints, files = arguments.constraints, given - {"constraints", "solvent"}
     if given <= {"system"}:
         return named(arguments.system or DEFAULT_SYSTEM)
-    if given == {"pdb", "forcefield"}:
-        return from_pdb(arguments.pdb, arguments.forcefield)
-    if given == {"prmtop", "inpcrd"}:
-        return from_amber(arguments.prmtop, arguments.inpcrd)
+    if files == {"pdb", "forcefield"} and "solvent" not in given:
+        return from_pdb(arguments.pdb, arguments.forcefield, constraints=constraints)
+    if files == {"prmtop", "inpcrd"}:
+        return from_amber(
+            arguments.prmtop, arguments.inpcrd, implicit_solvent=arguments.solvent,
+            constraints=constraints,
+        )  # fmt: skip
     if given == {"xml", "pdb"}:
         return from_xml(arguments.xml, arguments.pdb)
     raise ValueError(
         "molecule: expected --system NAME, or --pdb with --forcefield, or --prmtop with --inpcrd, "
-        f"or --xml with --pdb; got {', '.join('--' + name for name in sorted(given))}"
+        "or --xml with --pdb; --solvent goes with --prmtop, --constraints with --pdb --forcefield "
+        f"or --prmtop; got {', '.join('--' + name for name in sorted(given))}"
     )
+
+
+def make_folder(argument: str, path: Path) -> None:
+    """Make a directory, or see that files can be written in it.
+
+    Raises:
+        ValueError: It cannot be; names the argument.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{argument}: cannot make the directory {path}: {error.strerror}"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f"{argument}: cannot write in the directory {path}")
 
 
 def device(text: str) -> torch.device:
     """Read a device that is there."""
     try:
         found = torch.device(text)
-        torch.zeros(1, device=found)
+        torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise argparse.ArgumentTypeError(

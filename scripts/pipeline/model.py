@@ -124,6 +124,11 @@ def load_model(run: RunDirectory) -> Model:
         CorruptFileError: The file is damaged or belongs to other settings.
     """
     config = run.load_config()
+    if not run.model.exists():
+        raise FileNotFoundError(
+            f"{run.model} is not there: the run has not been trained to its end; "
+            "train_alanine.py --resume goes on with it"
+        )
     tensors, metadata = load_tensors(run.model)
     if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
         raise CorruptFileError(f"{run.model}: was written by a run with other settings")

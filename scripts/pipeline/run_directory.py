@@ -1,6 +1,6 @@
 """A run directory: what lies where, and the rule that nothing of another run is overwritten."""
 
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 
 import openmm
@@ -8,8 +8,11 @@ from openmm import app, unit
 
 from boltzgen.config import load, to_mapping, to_toml
 from boltzgen.storage import write_atomically
+from pipeline.arguments import make_folder
 from pipeline.settings import RunConfig
 from systems.molecules import MolecularSystem, from_xml
+
+_N_SHOWN = 4
 
 
 class RunDirectory:
@@ -50,17 +53,21 @@ class RunDirectory:
                 f"--out: {self.path} already holds {what}; give another directory, or --resume to "
                 "go on with the run"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder("--out", self.path)
         write_system(system, self)
         write_atomically(self.config, lambda p: _write(p, to_toml(config)))
 
     def _require_same(self, config: RunConfig) -> None:
         there = load(self.config, RunConfig)
-        if there != config:
-            old, new = to_mapping(there), to_mapping(config)
-            names = [f.name for f in fields(config) if old.get(f.name) != new.get(f.name)]
-            changes = "; ".join(f"{n}: {old.get(n)} there, {new.get(n)} asked" for n in names)
-            raise ValueError(f"--resume: {self.path} holds a run with other settings: {changes}")
+        if there == config:
+            return
+        old, new = _flatten(to_mapping(there)), _flatten(to_mapping(config))
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        changes = [f"{n} is {old.get(n)} there and {new.get(n)} here" for n in names[:_N_SHOWN]]
+        more = f"; and {len(names) - _N_SHOWN} more" if len(names) > _N_SHOWN else ""
+        raise ValueError(
+            f"--resume: {self.path} holds a run with other settings: {'; '.join(changes)}{more}"
+        )
 
     def load_config(self) -> RunConfig:
         """Read the settings of the run.
@@ -75,6 +82,17 @@ class RunDirectory:
     def load_system(self) -> MolecularSystem:
         """Read the molecule of the run."""
         return from_xml(self.system_xml, self.topology, name=self.load_config().system)
+
+
+def _flatten(mapping: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested settings under dotted names."""
+    flat: dict[str, object] = {}
+    for name, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def write_system(system: MolecularSystem, run: RunDirectory) -> None:
