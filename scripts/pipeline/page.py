@@ -42,7 +42,7 @@ def _verdict(story: Story) -> str:
         f"Of {n} samples at each temperature, the effective share (reverse ESS/N, no weight "
         f"clipped) is between {100 * worst.ess_reverse.value:.1f} % at {worst.temperature:g} K "
         f"and {100 * best.ess_reverse.value:.1f} % at {best.temperature:g} K. "
-        f"-log Z rises by {story.evaluation.free.f_k[-1]:.3f} +- "
+        f"-log Z rises by {story.evaluation.free.f_k[-1]:.3f} ± "
         f"{story.evaluation.free_energy_errors[-1]:.3f} kT from {points[0].temperature:g} K to "
         f"{points[-1].temperature:g} K. "
     )

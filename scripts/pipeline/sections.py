@@ -39,15 +39,15 @@ def weights_section(story: Story) -> Section:
     rows = [
         [
             f"{p.temperature:g}", percent(p.ess_reverse), percent(p.ess_forward),
-            p.frames or "-", f"{p.khat:.2f}", describe_khat(p.khat).split(":")[0],
+            f"{p.khat:.2f}", describe_khat(p.khat).split(":")[0],
             _maybe(p.elbo),
             _maybe(p.eubo),
             _maybe(p.gap),
         ]
         for p in points
     ]  # fmt: skip
-    header = ["T / K", "ESS/N reverse", "forward", "frames", "k-hat", "weights", "ELBO", "EUBO",
-              "EUBO - ELBO"]  # fmt: skip
+    header = ["T / K", "ESS/N reverse", "forward", "k-hat", "weights", "ELBO", "EUBO", "gap"]
+    sources = sorted({p.frames for p in points if p.frames is not None})
     return Section(
         title="How good are the weights?",
         text="Reverse ESS is measured on samples of the model and cannot see what the model "
@@ -57,7 +57,8 @@ def weights_section(story: Story) -> Section:
         figures=[Figure(image=to_png(figure), wide=True,
                         caption="Effective share of the samples, and the tail of the weights "
                         "(k-hat above 0.7: do not trust), over temperature.")],
-        tables=[Table(header=header, rows=rows, caption="Weights at each temperature.")],
+        tables=[Table(header=header, rows=rows, caption="Weights at each temperature. Forward ESS "
+                      f"and EUBO are on frames of: {', '.join(sources)}.")],
     )  # fmt: skip
 
 
