@@ -38,7 +38,8 @@ def test_the_blocks_of_a_page_run_in_order(path, tmp_path):
     shell, python = code_blocks(path, "sh"), code_blocks(path, "python")
     assert shell or python
     if shell:
-        (tmp_path / "page.sh").write_text("set -euo pipefail\n" + "".join(shell))
+        head = f"set -euo pipefail\nexport BOLTZGEN_CACHE={tmp_path / 'cache'}\n"
+        (tmp_path / "page.sh").write_text(head + "".join(shell))
         run_program(["bash", "page.sh"], tmp_path, timeout=600)
     if python:
         (tmp_path / "page.py").write_text("\n".join(python))
