@@ -42,7 +42,8 @@ class Coupling(Bijection):
         n_blocks: Residual blocks of the conditioner.
 
     Raises:
-        ValueError: Parts overlap, name a component that does not exist, or leave none untouched.
+        ValueError: Parts overlap, name a component that does not exist, or leave the conditioner
+            without input: no component untouched and no control.
 
     References:
         Dinh, Krueger and Bengio, NICE (2014), arXiv:1410.8516.

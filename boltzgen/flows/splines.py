@@ -1,9 +1,9 @@
 """Monotone rational-quadratic splines, elementwise, with linear tails or on a circle.
 
-Both directions are closed forms. Every quantity that could leave its range by rounding (the
-position in a bin, the discriminant of the inverse) is clamped before it is used, and values
-outside the interval never enter the spline, so values, log-slopes and gradients are finite for
-every finite input and every finite parameter.
+Both directions are closed forms. The position in a bin, which could leave its range by rounding,
+is clamped before it is used; the discriminant of the inverse is written as a sum of squares, which
+cannot be negative; values outside the interval never enter the spline. So values, log-slopes and
+gradients are finite for every finite input and every finite parameter.
 
 References:
     Gregory and Delbourgo, IMA J. Numer. Anal. 2, 123 (1982).
@@ -107,6 +107,10 @@ def spline_forward(x: Tensor, knots: Knots) -> tuple[Tensor, Tensor]:
 def spline_inverse(y: Tensor, knots: Knots) -> tuple[Tensor, Tensor]:
     """Invert the spline at y inside its interval.
 
+    With r the relative height in the bin, s its mean slope, d and d' the slopes at its ends and
+    q = d (1 - r) - d' r, the quadratic in the relative position t has the discriminant
+    q^2 + 4 s^2 r (1 - r), and neither of the two forms of its root used here cancels.
+
     Args:
         y: Shape (...), within the first and last knot.
         knots: Knots of shape (..., K + 1).
@@ -117,9 +121,10 @@ def spline_inverse(y: Tensor, knots: Knots) -> tuple[Tensor, Tensor]:
     left, width, low, height, slope, next_slope = _bin(y, knots.y, knots)
     s = height / width
     r = ((y - low) / height).clamp(0, 1)
-    bend = (next_slope + slope - 2 * s) * r
-    a, b, c = s - slope + bend, slope - bend, -s * r
-    floor = torch.finfo(y.dtype).tiny ** 0.5
-    root = (b.square() - 4 * a * c).clamp_min(floor).sqrt()
-    t = (-2 * c / (b + root)).clamp(0, 1)
+    q = slope * (1 - r) - next_slope * r
+    near, far = 2 * s * r, 2 * s * (1 - r)
+    falling = q >= 0
+    reach = (q.square() + near * far).sqrt() + torch.where(falling, q, -q)
+    part = torch.where(falling, near, reach)
+    t = part / (part + torch.where(falling, reach, far))
     return left + width * t, -_log_slope(t, s, slope, next_slope)

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from boltzgen.checks import check_at_least, check_positive
-from boltzgen.flows.splines import Knots, spline_forward, spline_inverse, spline_knots
+from boltzgen.flows.splines import (
+    MIN_BIN,
+    Knots,
+    spline_forward,
+    spline_inverse,
+    spline_knots,
+)
 
 
 class Transform(ABC):
@@ -83,7 +89,7 @@ class SplineTransform(Transform):
     """
 
     def __init__(self, n_bins: int = 8, half_width: float = 5.0) -> None:
-        check_at_least("n_bins", n_bins, 2)
+        _check_bins(n_bins)
         check_positive("half_width", half_width)
         self.n_bins, self.half_width = n_bins, half_width
         self.n_parameters = 3 * n_bins - 1
@@ -117,7 +123,7 @@ class CircularSplineTransform(Transform):
     """
 
     def __init__(self, n_bins: int = 8) -> None:
-        check_at_least("n_bins", n_bins, 2)
+        _check_bins(n_bins)
         self.n_bins = n_bins
         self.n_parameters = 3 * n_bins + 1
 
@@ -137,6 +143,27 @@ class CircularSplineTransform(Transform):
 
 
 def wrap(theta: Tensor) -> Tensor:
-    """Bring angles into [-pi, pi) by whole turns, also where rounding would give pi."""
-    turned = theta - 2 * math.pi * ((theta + math.pi) / (2 * math.pi)).floor()
-    return torch.where(turned >= math.pi, turned - 2 * math.pi, turned).clamp_min(-math.pi)
+    """Bring angles into [-pi, pi) by whole turns, also where rounding would give pi.
+
+    An angle so large that its rounding exceeds a turn has no place on the circle; it still comes
+    out inside. The gradient is 1 everywhere, the seam included.
+    """
+    angle = theta.detach()
+    turned = angle - 2 * math.pi * ((angle + math.pi) / (2 * math.pi)).floor()
+    below = torch.where(turned >= math.pi, turned - 2 * math.pi, turned)
+    return below.clamp(-math.pi, _BELOW_PI[theta.dtype]) + (theta - angle)
+
+
+def _largest_below_pi(dtype: torch.dtype) -> float:
+    pi = torch.tensor(math.pi, dtype=dtype)
+    return float(torch.nextafter(pi, torch.zeros_like(pi)))
+
+
+_BELOW_PI = {dtype: _largest_below_pi(dtype) for dtype in (torch.float32, torch.float64)}
+
+
+def _check_bins(n_bins: int) -> None:
+    """Require so many bins that each can have its least size."""
+    check_at_least("n_bins", n_bins, 2)
+    if n_bins * MIN_BIN >= 1:
+        raise ValueError(f"n_bins: expected fewer than {1 / MIN_BIN:g}, got {n_bins}")
