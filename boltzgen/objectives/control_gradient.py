@@ -25,12 +25,13 @@ class ControlGradient(nn.Module):
     drawn from the flow at the same c, which the causal sampler picks from the grid; E_p[A] comes
     from the table. Together with a boundary condition at one c (maximum likelihood there) the
     minimum r = 0 fixes the density at all c. It fails where the flow at some c has no overlap with
-    the target: then the table is wrong; watch `ess` in the table's own weights.
+    the target: then the table is wrong, and its `log_z` and `integrated_log_z()` disagree.
 
     The memory (table and running losses) stays on the CPU, whatever device the flow is on.
 
-    Points of energy +inf carry no information on the slope and are left out of the mean; their
-    share is the metric `trade_forbidden`.
+    Points of energy +inf, and grid points where the table has no estimate yet, carry no
+    information on the slope and are left out of the mean; their share is the metric
+    `trade_forbidden`.
 
     Args:
         target: The target, with one control.
@@ -41,6 +42,9 @@ class ControlGradient(nn.Module):
         penalty: Of the residual.
         noise: Standard deviation of Gaussian noise on the evaluation points at c0 (it scales with
             the square root of c / c0, c0 being the first boundary).
+
+    Raises:
+        ValueError: The target has not one control, or the sampler and the table differ in grid.
     """
 
     def __init__(  # noqa: PLR0913
@@ -58,6 +62,11 @@ class ControlGradient(nn.Module):
         check_at_least("n_points", n_points, 1)
         if len(target.control_names) != 1:
             raise ValueError(f"target: expected one control, got {target.control_names}")
+        if (sampler.n_points, sampler.boundaries) != (len(table.grid), table.grid.boundaries):
+            raise ValueError(
+                f"sampler: expected the table's grid of {len(table.grid)} points with boundaries "
+                f"{table.grid.boundaries}, got {sampler.n_points} and {sampler.boundaries}"
+            )
         if not noise >= 0:
             raise ValueError(f"noise: expected a number of at least 0, got {noise}")
         self.target, self.sampler, self.table = target, sampler, table
@@ -76,8 +85,8 @@ class ControlGradient(nn.Module):
         x, c = self._points(density, index, like=batch.x, generator=generator)
         with torch.no_grad():
             energy, slope = self.target.energy_and_denergy_dc(x, c)
-        allowed = energy.isfinite()
         expected = self.table.mean_slope[index].to(dtype=x.dtype, device=x.device)
+        allowed = (energy != torch.inf) & ~expected.isnan()
         wanted = torch.where(allowed, c[:, 0] * (expected - slope[:, 0]), 0.0)
         known = self.derivative(density, x, c)
         residual = torch.where(allowed, known.slope - wanted, 0.0)

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
+from boltzgen.errors import NonFiniteError
 from boltzgen.objectives.grid import ControlGrid
 from boltzgen.protocols import Target
 
@@ -20,7 +21,8 @@ class ExpectationTable(nn.Module):
     With x_j ~ q(.|c) and log w_j = -E(x_j, c) - log q(x_j | c),
     log Z(c) = log mean_j w_j and E_p[A] = sum_j w_j A_j / sum_j w_j, A = dE/dc.
     The running value keeps a share `memory` of the old at each refresh, less while it is young, so
-    that the first refreshes are a plain average.
+    that the first refreshes are a plain average. A grid point where all samples have energy +inf
+    keeps its value; where it has none yet, that is NaN.
 
     Args:
         grid: The grid of the control.
@@ -63,21 +65,33 @@ class ExpectationTable(nn.Module):
             target: The target.
             like: A tensor of the dtype and on the device of the flow.
             generator: The random stream.
+
+        Raises:
+            NonFiniteError: An energy or log-density is NaN, or an energy is -inf.
         """
         values = self.grid.values.to(dtype=like.dtype, device=like.device)
         c = values.repeat_interleave(self.n_samples)[:, None]
         x, log_q = density.sample_and_log_prob(c, generator=generator)
         energy, slope = target.energy_and_denergy_dc(x, c)
         log_w = (-energy.double() - log_q.double()).cpu().reshape(len(self.grid), self.n_samples)
+        if bool((log_w.isnan() | (log_w == torch.inf)).any()):
+            raise NonFiniteError("table: a log-weight of the flow's samples is NaN or +inf")
         slopes = slope[:, 0].double().cpu().reshape(log_w.shape)
         log_z = log_w.logsumexp(1) - math.log(self.n_samples)
         weights = log_w.softmax(1)
         mean_slope = torch.where(weights > 0, weights * slopes, 0.0).sum(1)
+        self._blend(mean_slope, log_z)
+
+    def _blend(self, mean_slope: Tensor, log_z: Tensor) -> None:
+        """Move the running values towards fresh ones, where those are usable."""
         usable = log_z.isfinite()
         age = int(self.n_refreshes)
         share = min(self.memory, age / (age + 1))
         for running, fresh in ((self.mean_slope, mean_slope), (self.log_z, log_z)):
-            running.copy_(torch.where(usable, share * running + (1 - share) * fresh, running))
+            empty = running.isnan() if age else torch.ones_like(running, dtype=torch.bool)
+            blend = torch.where(empty, fresh, share * running + (1 - share) * fresh)
+            kept = torch.where(empty, torch.nan, running)
+            running.copy_(torch.where(usable, blend, kept))
         self.n_refreshes += 1
 
     def integrated_log_z(self) -> Tensor:

@@ -13,11 +13,11 @@ from boltzgen.protocols import Batch, LossTerms, Target
 class LogVariance(nn.Module):
     """Spread of log w = -E(x, c) - log q(x | c) about its median over samples x ~ q(.|c).
 
-    With the square as penalty its gradient is, on average, that of twice the reverse KL; it needs
-    energies but no forces and nothing is differentiated through the sampling. Like the reverse KL
-    it does not find modes that q has lost. Each step uses `n_controls` grid points with
-    `n_samples` each. Samples of energy +inf are left out of the mean (share: metric
-    `log_variance_forbidden`).
+    With `Squared` as penalty its gradient is, on average and up to a share of 1 / n_samples, that
+    of the reverse KL; it needs energies but no forces and nothing is differentiated through the
+    sampling. Like the reverse KL it does not find modes that q has lost. Each step uses
+    `n_controls` grid points with `n_samples` each. Samples of energy +inf are left out of the mean
+    (share: metric `log_variance_forbidden`).
 
     Args:
         target: The target, with one control.
@@ -57,7 +57,7 @@ class LogVariance(nn.Module):
             x = density.sample(c, generator=generator)
             energy = self.target.energy(x, c)
         log_q = density.log_prob(x, c)
-        allowed = energy.isfinite()
+        allowed = energy != torch.inf
         log_w = torch.where(allowed, -energy, 0.0) - log_q
         rows = log_w.detach().masked_fill(~allowed, torch.nan).reshape(self.n_controls, -1)
         middle = rows.nanmedian(1).values.nan_to_num(0.0).repeat_interleave(self.n_samples)

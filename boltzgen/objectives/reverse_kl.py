@@ -58,7 +58,7 @@ class ReverseKL(nn.Module):
         x, log_q = density.sample_and_log_prob(c, generator=generator)
         if self.path_gradient:
             log_q = _frozen_log_prob(density, x, c)
-        energy = self.target.energy(x, c)
+        energy = _energy_with_finite_force(self.target, x, c)
         regular, touched = regularise(energy, self.ceiling)
         loss = (log_q + regular).mean()
         metrics = {
@@ -66,6 +66,16 @@ class ReverseKL(nn.Module):
             "reverse_kl_regularised": touched.to(x.dtype).mean(),
         }
         return LossTerms(loss, metrics)
+
+
+def _energy_with_finite_force(target: Target, x: Tensor, c: Tensor) -> Tensor:
+    """Energy whose gradient is zero where it is +inf, also if a target's own is NaN there."""
+    held = x.view_as(x)
+    energy = target.energy(held, c)
+    allowed = (energy != torch.inf).reshape(-1, *[1] * (x.dim() - 1))
+    if held.requires_grad:
+        held.register_hook(lambda gradient: torch.where(allowed, gradient, 0.0))
+    return energy
 
 
 def _frozen_log_prob(density: Density, x: Tensor, c: Tensor) -> Tensor:
@@ -90,7 +100,7 @@ class _LogProb(nn.Module):
 
 
 def regularise(energy: Tensor, ceiling: float) -> tuple[Tensor, Tensor]:
-    """Flatten energies above a ceiling logarithmically.
+    """Flatten energies above a ceiling logarithmically; NaN stays NaN.
 
     Args:
         energy: Reduced energies, shape (B,), +inf allowed.
@@ -100,6 +110,6 @@ def regularise(energy: Tensor, ceiling: float) -> tuple[Tensor, Tensor]:
         The finite energies (B,) and which were touched, bool (B,).
     """
     touched = energy > ceiling
-    finite = torch.where(energy.isfinite(), energy, ceiling)
-    excess = torch.where(touched & energy.isfinite(), finite - ceiling, 0.0)
+    finite = torch.where(energy == torch.inf, ceiling, energy)
+    excess = torch.where(touched, finite - ceiling, 0.0)
     return torch.where(touched, ceiling + excess.log1p(), finite), touched

@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
+from boltzgen.errors import NonFiniteError
 from boltzgen.protocols import Batch, LossTerms, Objective
 
 
@@ -34,7 +35,7 @@ class Term:
     """One objective of a sum.
 
     Args:
-        name: Unique name, used in metrics and error messages.
+        name: Unique name, used in metrics and error messages; not empty and without a dot.
         objective: The objective.
         weight: Its weight once its ramp is up.
         ramp: Its warm-up; while it is 0 the objective is not evaluated at all.
@@ -46,6 +47,8 @@ class Term:
     ramp: Ramp = Ramp()
 
     def __post_init__(self) -> None:
+        if not self.name or "." in self.name:
+            raise ValueError(f"name: expected a word without a dot, got {self.name!r}")
         if not self.weight > 0:
             raise ValueError(
                 f"weight: expected a number above 0 for {self.name}, got {self.weight}"
@@ -84,12 +87,15 @@ class GradientBalance(nn.Module):
     def update(self, losses: dict[int, Tensor], parameters: Sequence[Tensor], step: int) -> None:
         """Measure the gradient norms of the active terms, if it is time to.
 
-        A term's first measurement sets its factor at once.
+        A term's first measurement sets its factor at once. Where the first term's gradient is
+        zero there is nothing to compare with, and the factors stay.
         """
         new = any(not bool(self.measured[index]) for index in losses)
         if 0 not in losses or len(losses) < 2 or not (new or step % self.every == 0):
             return
         norms = {index: gradient_norm(loss, parameters) for index, loss in losses.items()}
+        if bool(norms[0] == 0):
+            return
         for index, norm in norms.items():
             ratio = float(norms[0] / (norm + 1e-4 * norms[0]))
             fresh = min(max(ratio, 1 / self.limit), self.limit)
@@ -138,7 +144,10 @@ class Weighted(nn.Module):
         metrics: dict[str, Tensor] = {}
         for index, term in enumerate(self.terms):
             if term.ramp(step) > 0:
-                result = term.objective(density, batch, step=step, generator=generator)
+                try:
+                    result = term.objective(density, batch, step=step, generator=generator)
+                except NonFiniteError as error:
+                    raise NonFiniteError(f"{term.name} at step {step}: {error}") from error
                 losses[index] = result.loss
                 metrics |= result.metrics
                 metrics[f"loss/{term.name}"] = result.loss.detach()
