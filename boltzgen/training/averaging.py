@@ -42,13 +42,16 @@ class WeightAverage:
         """Take up saved averages.
 
         Raises:
-            ValueError: The names differ from those of this average.
+            ValueError: The names or shapes differ from those of this average.
         """
-        if set(weights) != set(self.weights):
-            raise ValueError(
-                f"weights: expected {len(self.weights)} averaged tensors, got {len(weights)}"
-            )
-        self.weights = {name: value.clone() for name, value in weights.items()}
+        expected = {name: tuple(value.shape) for name, value in self.weights.items()}
+        given = {name: tuple(value.shape) for name, value in weights.items()}
+        if given != expected:
+            differ = sorted(dict(given.items() ^ expected.items()))
+            raise ValueError(f"weights: expected those of this average, got others for {differ}")
+        self.weights = {
+            name: value.to(self.weights[name].device, copy=True) for name, value in weights.items()
+        }
 
     @contextmanager
     def applied(self, density: Density) -> Iterator[None]:

@@ -46,6 +46,9 @@ def run_with_checkpoints(
 ) -> Iterator[StepRecord]:
     """Train, writing a checkpoint every so many steps and at the end.
 
+    A checkpoint is written after the record of its step was taken, so that a log of the records
+    holds every step up to the checkpoint's, wherever the process is killed.
+
     Args:
         trainer: New, or restored from `path`.
         path: The checkpoint, replaced each time; at any moment the file on disk is a whole one.
@@ -59,13 +62,13 @@ def run_with_checkpoints(
         NonFiniteError: The loss or gradient is not finite; names the last good checkpoint.
     """
     check_at_least("every", every, 1)
-    saved = trainer.step if path.exists() else None
+    saved = trainer.step if trainer.step > 0 and path.exists() else None
     try:
         for record in trainer:
+            yield record
             if record.step % every == 0 or record.step == record.n_steps:
                 save_checkpoint(path, trainer, metadata())
                 saved = record.step
-            yield record
     except NonFiniteError as error:
         last = "none was written" if saved is None else f"{path} (step {saved})"
         raise NonFiniteError(f"{error}; last good checkpoint: {last}") from error

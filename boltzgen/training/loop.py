@@ -24,7 +24,7 @@ class TrainConfig:
         n_steps: Optimiser steps.
         learning_rate: Peak learning rate of Adam.
         warm_up: Steps over which the rate rises linearly to its peak; then it falls as a cosine.
-        final_fraction: Learning rate at the last step, as a fraction of the peak.
+        final_fraction: Where the cosine ends, one step after the last, as a fraction of the peak.
         max_gradient_norm: Longer gradients are scaled down to this norm.
         average_decay: Decay of the running average of the weights; 0 keeps none.
     """
@@ -110,9 +110,7 @@ class Trainer:
         self._require_finite(result)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_gradient_norm)
-        if not bool(norm.isfinite()):
-            raise NonFiniteError(f"gradient norm is {norm.item()} at step {self.step}")
+        norm = self._clip(float(result.loss.detach()))
         rate = self.config.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -123,12 +121,23 @@ class Trainer:
         metrics |= {"loss": float(result.loss.detach()), "gradient_norm": float(norm), "rate": rate}
         return StepRecord(self.step, self.config.n_steps, metrics)
 
+    def _clip(self, loss: float) -> Tensor:
+        """Scale the gradient down to its largest norm; return the norm it had."""
+        longest = self.config.max_gradient_norm
+        try:
+            return torch.nn.utils.clip_grad_norm_(self.parameters, longest, error_if_nonfinite=True)
+        except RuntimeError as error:
+            raise NonFiniteError(
+                f"gradient is not finite at step {self.step}, the loss being {loss}; "
+                f"{_first_not_finite(self.density)}"
+            ) from error
+
     def _require_finite(self, result: LossTerms) -> None:
         bad = {k: float(v) for k, v in result.metrics.items() if not bool(torch.isfinite(v))}
         if bad or not bool(result.loss.isfinite()):
             named = ", ".join(f"{name} = {value}" for name, value in bad.items())
             raise NonFiniteError(
-                f"loss is {float(result.loss)} at step {self.step}"
+                f"loss is {float(result.loss.detach())} at step {self.step}"
                 + (f"; terms that are not finite: {named}" if named else "")
             )
 
@@ -149,21 +158,60 @@ class Trainer:
         """Take up the state of another trainer built with the same arguments.
 
         Raises:
-            ValueError: An entry is missing, left over or of another shape.
+            ValueError: An entry is missing, left over or of another shape or dtype; nothing is
+                changed then.
         """
+        self._require_fit(tensors)
         self.density.load_state_dict(_under("density/", tensors))
         self.average.load(_under("average/", tensors))
         if isinstance(self.objective, torch.nn.Module):
             self.objective.load_state_dict(_under("objective/", tensors))
-        moments = _under("optimizer/", tensors)
+        self.optimizer.state.clear()
         for index, parameter in enumerate(self.parameters):
-            entries = _under(f"{index}/", moments)
+            entries = _under(f"optimizer/{index}/", tensors)
             if entries:
-                self.optimizer.state[parameter] = {k: v.clone() for k, v in entries.items()}
-        if "generator" not in tensors or "step" not in tensors:
-            raise ValueError("tensors: expected the entries generator and step of a trainer")
+                self.optimizer.state[parameter] = {
+                    k: v.clone() if k == "step" else v.to(parameter.device, copy=True)
+                    for k, v in entries.items()
+                }
         self.generator.set_state(tensors["generator"])
         self.step = int(tensors["step"])
+
+    def _require_fit(self, tensors: dict[str, Tensor]) -> None:
+        """Require the names, shapes and dtypes of this trainer's own state."""
+        expected = {name: _kind(v) for name, v in self.state().items() if not _of_optimizer(name)}
+        for index, parameter in enumerate(self.parameters):
+            # A parameter that never had a gradient has no moments, so all or none.
+            if _under(f"optimizer/{index}/", tensors):
+                for key in ("exp_avg", "exp_avg_sq"):
+                    expected[f"optimizer/{index}/{key}"] = _kind(parameter)
+                expected[f"optimizer/{index}/step"] = ((), torch.float32)
+        given = {name: _kind(value) for name, value in tensors.items()}
+        differ = sorted(dict(given.items() ^ expected.items()))
+        if differ:
+            first = differ[0]
+            raise ValueError(
+                f"tensors: expected the state of this trainer, got {len(differ)} other entries, "
+                f"such as {first}: expected {expected.get(first)}, got {given.get(first)}"
+            )
+        if int(tensors["step"]) > 0 and not _under("optimizer/", tensors):
+            raise ValueError("tensors: expected the state of the optimiser, got none")
+
+
+def _first_not_finite(density: Density) -> str:
+    """Name the first parameter whose gradient is not finite."""
+    for name, parameter in density.named_parameters():
+        if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
+            return f"the first gradient that is not finite is that of {name}"
+    return "every gradient is finite but their norm is not"
+
+
+def _kind(tensor: Tensor) -> tuple[tuple[int, ...], torch.dtype]:
+    return tuple(tensor.shape), tensor.dtype
+
+
+def _of_optimizer(name: str) -> bool:
+    return name.startswith("optimizer/")
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
