@@ -113,13 +113,8 @@ def test_compiled_and_eager_agree(generator):
     )
     compiled = torch.compile(flow.log_prob)
     inverse = torch.compile(flow.bijection.inverse)
-    x = torch.cat(
-        [
-            2 * torch.randn(64, 4, generator=generator),
-            torch.rand(64, 3, generator=generator) * 6 - 3,
-        ],
-        1,
-    )
+    angles = 6 * torch.rand(64, 3, generator=generator) - 3
+    x = torch.cat([2 * torch.randn(64, 4, generator=generator), angles], 1)
     c = torch.full((64, 1), 450.0)
     found, expected = compiled(x, c), flow.log_prob(x, c)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
