@@ -21,6 +21,7 @@ from pipeline.arguments import (
     add_molecule,
     load_molecule,
     positive_count,
+    positive_number,
     seed,
     temperature_range,
 )
@@ -106,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     add("--T", type=temperature_range, default=(300.0, 600.0), metavar="LOW:HIGH",
         help="range of temperatures in K; multiples of 50 K inside it are in the ladder "
         "(default 300:600)")  # fmt: skip
-    add("--ns", type=float, default=100.0,
+    add("--ns", type=positive_number, default=100.0,
         help="nanoseconds in all, over replicas and repeats, without equilibration "
         "(default 100: one to two hours on two cores)")  # fmt: skip
     add("--repeats", type=positive_count, default=4, help="independent repeats (default 4)")
@@ -130,8 +131,6 @@ def parser() -> argparse.ArgumentParser:
 def settings_from(arguments: argparse.Namespace) -> ReferenceSettings:
     """Ladder and lengths that the command line asks for."""
     lo, hi = arguments.T
-    if not arguments.ns > 0:
-        raise ValueError(f"--ns: expected more than 0, got {arguments.ns}")
     grid = np.arange(np.ceil(lo / _GRID_K), np.floor(hi / _GRID_K) + 1) * _GRID_K
     temperatures = ladder(lo, hi, include=grid.tolist())
     base = ReferenceSettings(temperatures=temperatures, seed=arguments.seed)

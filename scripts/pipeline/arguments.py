@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +41,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             description=description, formatter_class=argparse.RawDescriptionHelpFormatter
         )
+        # "-100:300" is a bad temperature range, not an unknown option.
+        self._negative_number_matcher = re.compile(r"-\d")
 
     def error(self, message: str) -> NoReturn:
         """Name the argument and leave."""
@@ -90,6 +93,17 @@ def sample_count(text: str) -> int:
 def seed(text: str) -> int:
     """Read a seed."""
     return _whole_number(text, 0, f"from 0 to {_MAX_SEED}")
+
+
+def positive_number(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
 
 
 def _whole_number(text: str, least: int, words: str) -> int:

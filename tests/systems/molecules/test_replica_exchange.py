@@ -1,4 +1,3 @@
-import json
 import random
 from dataclasses import replace
 
@@ -6,9 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.arguments import temperature_range
-from pipeline.reference import analyse
-from reference_alanine import main, parser, settings_from, table
 from systems.molecules import (
     CorruptCacheError,
     OpenMMTarget,
@@ -17,7 +13,6 @@ from systems.molecules import (
     ladder,
     reference,
 )
-from systems.units import GAS_CONSTANT
 
 TINY = ReferenceSettings(
     temperatures=(300.0, 400.0, 520.0),
@@ -119,32 +114,6 @@ def test_a_corrupt_manifest_is_an_error(alanine, tmp_path):
         find_reference(alanine, tmp_path)
 
 
-@pytest.mark.openmm
-def test_free_energies_of_a_harmonic_pair_are_exact(pair, tmp_path):
-    settings = ReferenceSettings(
-        temperatures=ladder(300.0, 600.0, include=(450.0,), ratio=1.5),
-        n_repeats=4,
-        n_iterations=1500,
-        steps_per_iteration=100,
-        equilibration_steps=1000,
-        equilibration_iterations=20,
-        friction_per_ps=10.0,
-        chunk_iterations=500,
-        seed=2,
-    )
-    data = reference(pair, settings, cache_dir=tmp_path, n_processes=1)
-    found = analyse(data)
-    exact = -1.5 * np.log(data.temperatures / 300.0)
-    assert found.error[1:].max() < 0.05
-    assert (np.abs(found.free_energy - exact)[1:] < 4 * found.error[1:]).all()
-    mean = 1.5 * GAS_CONSTANT * data.temperatures
-    assert (np.abs(found.potential - mean) < 4 * found.potential_error).all()
-    assert found.overlap > 0.1
-    text = table(pair, data, found)
-    assert "Reference of pair: 4 repeats" in text
-    assert "complete" in text
-
-
 def test_ladders():
     assert ladder(300.0, 600.0, include=(350, 400, 450, 500, 550)) == (
         300.0, 350.0, 400.0, 450.0, 500.0, 550.0, 600.0,
@@ -173,47 +142,3 @@ def test_ladders():
 def test_bad_settings_are_named(change, words):
     with pytest.raises(ValueError, match=words):
         replace(TINY, **change)
-
-
-def test_the_script_reads_ranges():
-    assert temperature_range("300:600") == (300.0, 600.0)
-    for text in ("600:300", "0:300", "-5:300", "300", "a:b", "300:300", "300:inf", "1:2:3"):
-        with pytest.raises(Exception, match="expected"):
-            temperature_range(text)
-
-
-def test_the_script_turns_nanoseconds_into_iterations():
-    settings = settings_from(parser().parse_args(["--T", "300:600", "--ns", "100"]))
-    assert len(settings.temperatures) == 7
-    n_steps = settings.n_repeats * 7 * settings.n_iterations * settings.steps_per_iteration
-    assert n_steps == pytest.approx(1e8, rel=1e-3)
-
-
-def test_the_script_says_what_is_wrong(monkeypatch, capsys, tmp_path):
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["reference_alanine.py", *words, "--cache", str(tmp_path)])
-        return main(), capsys.readouterr()
-
-    code, output = run("--system", "ala2/vacum")
-    assert code == 1
-    assert "did you mean 'ala2/vacuum'" in output.err
-    code, output = run("--analyse-only")
-    assert code == 1
-    assert "no reference of ala2/ff99sbildn-obc2" in output.err
-    code, output = run("--ns", "0")
-    assert "--ns: expected more than 0" in output.err
-    code, output = run("--pdb", "x.pdb")
-    assert "--pdb with --forcefield" in output.err
-
-
-def test_the_script_analyses_what_is_cached(alanine, monkeypatch, capsys, tmp_path):
-    settings = replace(TINY, n_iterations=60, temperatures=(300.0, 330.0))
-    reference(alanine, settings, cache_dir=tmp_path, n_processes=1)
-    words = ["--analyse-only", "--cache", str(tmp_path), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", ["reference_alanine.py", *words])
-    assert main() == 0
-    assert "2 repeats, 240 frames" in capsys.readouterr().out
-    summary = json.loads((tmp_path / "out" / "reference.json").read_text())
-    assert summary["system"] == "ala2/ff99sbildn-obc2"
-    assert summary["T"] == [300.0, 330.0]
-    assert len(summary["free_energy_error"]) == 2
