@@ -55,6 +55,7 @@ from pipeline.stages import (
 )
 from pipeline.story import Story
 from pipeline.summary import print_results, summarise, warnings_of
+from systems.charts import build_zmatrix
 from systems.ledger import EnergyLedger
 from systems.molecules import (
     CorruptCacheError,
@@ -96,11 +97,9 @@ def parser() -> argparse.ArgumentParser:
 def configure(arguments: argparse.Namespace, system: MolecularSystem) -> RunConfig:
     """All settings of the run."""
     low, high = arguments.T
-    preset = PRESETS[arguments.preset]
     return RunConfig(
         system=system.name, system_hash=system.content_hash, low=low, high=high,
-        seed=arguments.seed, preset=arguments.preset, data=preset.data, flow=preset.flow,
-        objective=preset.objective, train=preset.train, evaluation=preset.evaluation,
+        seed=arguments.seed, preset=arguments.preset, **vars(PRESETS[arguments.preset]),
     )  # fmt: skip
 
 
@@ -178,6 +177,7 @@ def execute(arguments: argparse.Namespace) -> None:
     """Data, training, evaluation, report."""
     torch.set_num_threads(arguments.processes)
     system = load_molecule(arguments)
+    build_zmatrix(system.n_atoms, system.bonds)  # refuses molecules in pieces before all else
     config = configure(arguments, system)
     name = f"{config.system.replace('/', '-')}_{config.preset}_seed{config.seed}"
     run = RunDirectory(arguments.out or Path("runs") / name)

@@ -23,8 +23,9 @@ class Surface:
         edges: Edges of the bins on both axes, radians, shape (M + 1,).
         populations: Shares of the weight, they sum to one, shape (M, M).
         free_energy: -log population in kT, lowest bin 0, +inf where empty, shape (M, M).
-        errors: Standard errors of -log population, first order, NaN where empty, shape (M, M).
-            Near or above 1 there is nothing but a handful of samples behind a bin.
+        errors: Standard errors of -log population, first order, NaN where empty or beyond
+            floating point, shape (M, M). Near or above 1 there is nothing but a handful of samples
+            behind a bin.
     """
 
     edges: np.ndarray
@@ -64,7 +65,7 @@ def free_energy_surface(
     populations[used], errors[used] = found.values, found.errors
     with np.errstate(divide="ignore", invalid="ignore"):
         free_energy = np.log(populations.max()) - np.log(populations)
-        errors = np.where(populations > 0, errors / populations, np.nan)
+        errors = np.where(errors > 0, errors / populations, np.nan)
     shape = (n_bins, n_bins)
     return Surface(
         edges=angle_edges(n_bins),

@@ -35,8 +35,8 @@ def draw_overlap(
     ax.set_xticks(range(overlap.shape[1]), names, rotation=0 if overlap.shape[1] < 9 else 45)
     names = rows if rows is not None else [str(k) for k in range(overlap.shape[0])]
     ax.set_yticks(range(overlap.shape[0]), names)
-    ax.set_xlabel("samples from state")
-    ax.set_ylabel("state")
+    ax.set_xlabel("samples from")
+    ax.set_ylabel("weight of")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     return ax

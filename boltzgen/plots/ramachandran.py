@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from boltzgen.plots.style import EMPTY, ERROR_MAP, MODEL, REFERENCE, SURFACE_MAP
 
+_LEAST_POPULATION = 1e-6
 _TICKS = (-180, -90, 0, 90, 180)
 _MODEL_LOOK: Any = {"fmt": "o", "color": MODEL, "label": "model, reweighted"}
 _REFERENCE_LOOK: Any = {
@@ -68,7 +69,7 @@ def draw_profile(
 
     Args:
         edges: Edges of the bins, radians, shape (M + 1,).
-        values: Populations, shape (M,); empty bins are left out.
+        values: Populations, shape (M,); those empty or below 1e-6 are out of the picture.
         errors: Standard errors, shape (M,).
         ax: Where to draw.
         reference: Populations and errors of a reference, each (M,).
@@ -83,7 +84,7 @@ def draw_profile(
     _draw_bars(middle, values, errors, ax, _MODEL_LOOK)
     drawn = values if reference is None else np.concatenate([values, reference[0]])
     ax.set_yscale("log")
-    ax.set_ylim(bottom=0.3 * float(drawn[drawn > 0].min()))
+    ax.set_ylim(bottom=max(0.3 * float(drawn[drawn > 0].min()), _LEAST_POPULATION))
     ax.set_xlim(-180, 180)
     ax.set_xticks(_TICKS)
     ax.set_xlabel(rf"${angle}$ / degrees")

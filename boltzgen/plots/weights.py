@@ -30,7 +30,7 @@ def draw_ess(
     draw_series(ax, temperatures, *reverse, label="reverse (model samples)", colour=MODEL)
     if forward is not None:
         draw_series(
-            ax, temperatures, *forward, label="forward (reference samples)", colour=REWEIGHTED
+            ax, temperatures, *forward, label="forward (simulation frames)", colour=REWEIGHTED
         )
     if logarithmic:
         ax.set_yscale("log")

@@ -12,11 +12,27 @@ Quadruple = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class AnglePair:
-    """Names and atoms of two torsions; `is_ramachandran` if they are phi and psi of one residue."""
+    """Names and atoms of two torsions, and the residue whose phi and psi they are, or ""."""
 
     names: tuple[str, str]
     atoms: tuple[Quadruple, Quadruple]
-    is_ramachandran: bool
+    residue: str
+
+    @property
+    def is_ramachandran(self) -> bool:
+        """Whether they are phi and psi."""
+        return bool(self.residue)
+
+    @property
+    def is_alanine(self) -> bool:
+        """Whether they are phi and psi of an alanine, whose basins have names."""
+        return self.residue.startswith("ALA")
+
+    @property
+    def title(self) -> str:
+        """Both names, and the residue."""
+        of = f" of {self.residue}" if self.residue else ""
+        return f"{self.names[0]} and {self.names[1]}{of}"
 
     def measure(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both torsions of positions (..., n, 3), radians, float64."""
@@ -42,5 +58,6 @@ def find_angles(system: MolecularSystem) -> AnglePair | None:
         if len(picks) == 2:
             first, second = picks
             named = (kind[0] or first.name, kind[1] or second.name)
-            return AnglePair(named, (first.atoms, second.atoms), bool(kind[0]))
+            residue = first.name.split()[0] if kind[0] else ""
+            return AnglePair(named, (first.atoms, second.atoms), residue)
     return None

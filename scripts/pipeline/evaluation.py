@@ -228,7 +228,7 @@ def _at_temperature(
         first, second = request.angles.measure(samples.x)
         surface = free_energy_surface(first, second, log_w)
         profile = angle_profile(first, log_w)
-        if request.angles.is_ramachandran:
+        if request.angles.is_alanine:
             basins = basin_populations(first, second, log_w, basins=ALANINE_BASINS)
     return AtTemperature(
         samples=samples,

@@ -1,6 +1,8 @@
 """The report of a run, put together."""
 
+from boltzgen.estimators import reliable
 from boltzgen.report import ReportContent, Table
+from pipeline.evaluation import AtTemperature
 from pipeline.sections import (
     energies_section,
     mbar_section,
@@ -45,7 +47,7 @@ def _verdict(story: Story) -> str:
         f"-log Z rises by {story.evaluation.free.f_k[-1]:.3f} ± "
         f"{story.evaluation.free_energy_errors[-1]:.3f} kT from {points[0].temperature:g} K to "
         f"{points[-1].temperature:g} K. "
-    )
+    ) + _distrust(points)
     agreement = story.agreement
     if agreement is None:
         return text + "No independent reference was found in the cache to check this against."
@@ -56,6 +58,14 @@ def _verdict(story: Story) -> str:
             f"{sum(story.energy_calls.values()):.3g} for the model."
         )
     return text
+
+
+def _distrust(points: tuple[AtTemperature, ...]) -> str:
+    """A sentence that takes back what the weights do not support."""
+    bad = [f"{p.temperature:g}" for p in points if not reliable(p.khat)]
+    if not bad:
+        return ""
+    return f"Do not trust the numbers at {', '.join(bad)} K: k-hat is above 0.7 there. "
 
 
 def _ledger(story: Story) -> Table:

@@ -95,10 +95,10 @@ def _thermodynamics_figure(story: Story) -> MatplotlibFigure:
     entropy, heat = (1e3 * thermo.entropy, 1e3 * thermo.heat_capacity)
     entropy_errors, heat_errors = (1e3 * thermo.entropy_errors, 1e3 * thermo.heat_capacity_errors)
     curves = [
-        ("-log Z relative to the first T / kT", found.free.f_k, found.free_energy_errors, free),
+        ("-log Z relative to the first T", found.free.f_k, found.free_energy_errors, free),
         ("U / (kJ/mol)", thermo.energy, thermo.energy_errors, energy),
         ("S / (J/(mol K)), in the chart", entropy, entropy_errors, None),
-        ("C_v / (J/(mol K))", heat, heat_errors, capacity),
+        ("$C_v$ / (J/(mol K))", heat, heat_errors, capacity),
     ]
     for ax, (label, values, errors, reference) in zip(figure.axes, curves, strict=True):
         draw_over_temperature(
@@ -123,8 +123,8 @@ def _thermodynamics_table(evaluation: Evaluation) -> Table:
     ]
     header = [
         "T / K",
-        "-log Z / kT (MBAR)",
-        "-log Z / kT (mixture)",
+        "-log Z (MBAR)",
+        "-log Z (mixture)",
         "F / (kJ/mol)",
         "U / (kJ/mol)",
         "S / (J/(mol K))",
@@ -150,7 +150,7 @@ def energies_section(story: Story) -> Section:
         draw_energies(edges, densities, figure.axes[0], unit="kJ/mol")
         figures.append(
             Figure(image=to_png(figure),
-                   caption=f"Potential energy at {point.temperature:g} K.")
+                   caption=_energy_caption(point, story.frames.get(point.temperature)))
         )  # fmt: skip
     return Section(
         title="Energies",
@@ -158,6 +158,11 @@ def energies_section(story: Story) -> Section:
         "there are any. Samples above the last bin are not drawn.",
         figures=figures,
     )
+
+
+def _energy_caption(point: AtTemperature, frames: Frames | None) -> str:
+    source = "" if frames is None else f" Reference: {frames.source}."
+    return f"Potential energy at {point.temperature:g} K.{source}"
 
 
 def _energy_densities(
@@ -187,7 +192,12 @@ def mbar_section(story: Story) -> Section:
     free, temperatures = story.evaluation.free, story.evaluation.temperatures
     figure = new_figure(1, 1, width=6.0)
     names = [f"{t:g}" for t in temperatures]
-    draw_overlap(free.overlap, figure.axes[0], rows=names, columns=names)
+    draw_overlap(
+        free.overlap,
+        figure.axes[0],
+        rows=[f"target {name} K" for name in names],
+        columns=[f"model {name} K" for name in names],
+    )
     return Section(
         title="MBAR over all temperatures",
         text="All samples enter the estimate at every temperature. The matrix says which model's "

@@ -104,13 +104,14 @@ class RunConfig:
     objective: ObjectiveConfig
     train: TrainConfig
     evaluation: EvaluationConfig
-    checkpoint_every: int = 250
+    checkpoint_every: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """The part of a run's settings that a preset decides."""
 
+    checkpoint_every: int
     data: DataConfig
     flow: FlowConfig
     objective: ObjectiveConfig
@@ -124,6 +125,7 @@ _DEFAULT_DATA = DataConfig(
 
 PRESETS = {
     "smoke": Preset(
+        checkpoint_every=20,
         data=DataConfig(
             n_trajectories=4,
             n_held_out=1,
@@ -147,6 +149,7 @@ PRESETS = {
         evaluation=EvaluationConfig(n_temperatures=3, n_samples=500, n_resamples=20),
     ),
     "default": Preset(
+        checkpoint_every=250,
         data=_DEFAULT_DATA,
         flow=FlowConfig(n_layers=8, n_hidden=128),
         objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
@@ -154,6 +157,7 @@ PRESETS = {
         evaluation=EvaluationConfig(),
     ),
     "full": Preset(
+        checkpoint_every=250,
         data=_DEFAULT_DATA,
         flow=FlowConfig(n_layers=10, n_hidden=160),
         objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),

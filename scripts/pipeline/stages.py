@@ -14,7 +14,7 @@ from pipeline.console import ProgressBar
 from pipeline.model import build_chart, build_objective, new_flow, save_model, streams
 from pipeline.run_directory import RunDirectory
 from pipeline.settings import RunConfig
-from systems.charts import ChartedTarget, InternalChart, build_zmatrix
+from systems.charts import ChartedTarget, InternalChart
 from systems.ledger import EnergyLedger
 from systems.molecules import (
     DynamicsSettings,
@@ -51,12 +51,7 @@ class Data:
 def make_data(
     system: MolecularSystem, config: RunConfig, ledger: EnergyLedger, around: Surroundings
 ) -> Data:
-    """Run (or find) the molecular dynamics at the top temperature and fit the chart.
-
-    Raises:
-        ValueError: The molecule is in several pieces: said before any time is spent on dynamics.
-    """
-    build_zmatrix(system.n_atoms, system.bonds)
+    """Run (or find) the molecular dynamics at the top temperature and fit the chart."""
     settings = DynamicsSettings(
         temperature=config.high,
         n_trajectories=config.data.n_trajectories,

@@ -1,6 +1,7 @@
 """The section of the report on free-energy surfaces over two torsions."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from boltzgen.estimators import ALANINE_BASINS, Surface, free_energy_surface
 from boltzgen.plots import draw_profile, draw_surface, draw_surface_errors, new_figure, to_png
@@ -26,17 +27,24 @@ def surfaces_section(story: Story, angles: AnglePair) -> Section:
         weighted = maps[1][1]
         draw_surface_errors(weighted.edges, weighted.errors, last)
         last.set_title("error of the reweighted model")
-        caption = (f"Free energy over {angles.names[0]} and {angles.names[1]} at "
-                   f"{point.temperature:g} K, in kT.")  # fmt: skip
+        for ax in (*pictures, last):
+            _label(ax, angles)
+        caption = f"Free energy over {angles.title} at {point.temperature:g} K, in kT."
         figures.append(Figure(image=to_png(figure), caption=caption, wide=True))
         if point.profile is not None:
             figures.append(_profile_figure(story, point, angles))
-    tables = [_basin_table(story)] if angles.is_ramachandran else []
+    tables = [_basin_table(story)] if angles.is_alanine else []
     return Section(
-        title=f"Surfaces over {angles.names[0]} and {angles.names[1]}", figures=figures,
+        title=f"Surfaces over {angles.title}", figures=figures,
         tables=tables,
         text="Grey: no sample. The error map is the standard error of the reweighted surface.",
     )  # fmt: skip
+
+
+def _label(ax: Axes, angles: AnglePair) -> None:
+    if not angles.is_ramachandran:
+        ax.set_xlabel(f"{angles.names[0]} / degrees")
+        ax.set_ylabel(f"{angles.names[1]} / degrees")
 
 
 def _maps(
@@ -64,8 +72,10 @@ def _profile_figure(story: Story, point: AtTemperature, angles: AnglePair) -> Fi
         raise ValueError("point: expected a profile, got none")
     draw_profile(
         profile.edges, profile.populations.values, profile.populations.errors, figure.axes[0],
-        reference=reference, angle=rf"\{angles.names[0]}" if angles.is_ramachandran else r"\phi",
+        reference=reference,
     )  # fmt: skip
+    if not angles.is_ramachandran:
+        figure.axes[0].set_xlabel(f"{angles.names[0]} / degrees")
     return Figure(
         image=to_png(figure),
         caption=f"Population of {angles.names[0]} in bins of 10 degrees at "
@@ -79,7 +89,10 @@ def _basin_table(story: Story) -> Table:
         if point.basins is not None:
             cells = zip(point.basins.values, point.basins.errors, strict=True)
             rows.append(
-                [f"{point.temperature:g}", *(f"{100 * v:.2f} ± {100 * e:.2f}" for v, e in cells)]
+                [
+                    f"{point.temperature:g}",
+                    *(f"{100 * v:.2f} ± {100 * e:.2f}" if e > 0 else "none" for v, e in cells),
+                ]
             )
     return Table(
         header=["T / K", *(f"{basin.name} / %" for basin in ALANINE_BASINS)], rows=rows,

@@ -107,11 +107,9 @@ def test_blocks_are_longer_where_the_chain_is_slower():
 
 @pytest.fixture
 def config(alanine):
-    preset = PRESETS["smoke"]
     return RunConfig(
         system=alanine.name, system_hash=alanine.content_hash, low=300.0, high=600.0, seed=0,
-        preset="smoke", data=preset.data, flow=preset.flow, objective=preset.objective,
-        train=preset.train, evaluation=preset.evaluation,
+        preset="smoke", **vars(PRESETS["smoke"]),
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ PICTURES = {
     ),
     "overlap": (
         lambda ax: plots.draw_overlap(np.array([[0.9, 0.1], [0.2, 0.8], [0.004, 0.996]]), ax),
-        ("samples from state", "state"),
+        ("samples from", "weight of"),
     ),
 }
 
