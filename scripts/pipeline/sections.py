@@ -192,12 +192,9 @@ def mbar_section(story: Story) -> Section:
     free, temperatures = story.evaluation.free, story.evaluation.temperatures
     figure = new_figure(1, 1, width=6.0)
     names = [f"{t:g}" for t in temperatures]
-    draw_overlap(
-        free.overlap,
-        figure.axes[0],
-        rows=[f"target {name} K" for name in names],
-        columns=[f"model {name} K" for name in names],
-    )
+    ax = draw_overlap(free.overlap, figure.axes[0], rows=names, columns=names)
+    ax.set_xlabel("samples of the model at T / K")
+    ax.set_ylabel("weight of the target at T / K")
     return Section(
         title="MBAR over all temperatures",
         text="All samples enter the estimate at every temperature. The matrix says which model's "
