@@ -82,7 +82,8 @@ def build_objective(config: RunConfig, target: Target) -> Weighted:
         derivative=ExactDerivative() if options.exact_derivative else CentralDifference(),
         penalty=Huber(options.huber), noise=options.trade_noise,
     )  # fmt: skip
-    terms = [Term("forward_kl", ForwardKL()), Term("trade", trade, options.trade_weight, ramp)]
+    data = Term("forward_kl", ForwardKL(), options.data_weight)
+    terms = [data, Term("trade", trade, options.trade_weight, ramp)]
     if options.spread_weight > 0:
         spread = LogVariance(
             target, grid, n_controls=options.spread_controls, n_samples=options.spread_samples,

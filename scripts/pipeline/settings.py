@@ -1,6 +1,6 @@
 """All settings of a run, and the presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boltzgen.training import TrainConfig
 
@@ -49,6 +49,8 @@ class ObjectiveConfig:
         batch_size: Data frames a step.
         warm_up: Steps of forward KL alone.
         ramp: Steps over which the other terms come in.
+        data_weight: Weight of forward KL against the other terms, which are balanced to its
+            gradient; below 1 once there are fewer independent frames than the flow can remember.
         n_grid: Temperatures of the grid.
         trade_weight: Weight of TRADE after its gradient is balanced against forward KL's.
         trade_points: Evaluation points a step.
@@ -66,6 +68,7 @@ class ObjectiveConfig:
     batch_size: int
     warm_up: int
     ramp: int
+    data_weight: float = 1.0
     n_grid: int = 25
     trade_weight: float = 0.3
     trade_points: int = 256
@@ -158,10 +161,10 @@ PRESETS = {
     ),
     "full": Preset(
         checkpoint_every=250,
-        data=_DEFAULT_DATA,
-        flow=FlowConfig(n_layers=10, n_hidden=160),
-        objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
-        train=TrainConfig(n_steps=10_000, learning_rate=1.5e-3, average_decay=0.998),
+        data=replace(_DEFAULT_DATA, n_frames=40_000),
+        flow=FlowConfig(n_layers=8, n_hidden=128),
+        objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200, data_weight=0.1),
+        train=TrainConfig(n_steps=20_000, learning_rate=2e-3, average_decay=0.999),
         evaluation=EvaluationConfig(),
     ),
 }
