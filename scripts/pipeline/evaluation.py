@@ -58,6 +58,15 @@ class Frames:
 
 
 @dataclass(frozen=True)
+class Torsions:
+    """Reweighted surface, profile of the first torsion and basins; None where there are none."""
+
+    surface: Surface | None
+    profile: Profile | None
+    basins: Populations | None
+
+
+@dataclass(frozen=True)
 class AtTemperature:
     """What is known of the model at one temperature; None where no frames exist.
 
@@ -69,7 +78,7 @@ class AtTemperature:
         n_outside: Frames outside the chart's domain, left out of the forward numbers.
         khat: Pareto k-hat of the weights.
         elbo, eubo, gap: Bounds on log Z in the chart, and their distance.
-        surface, profile, basins: Over the two torsions, reweighted; None without torsions.
+        torsions: Surfaces over the two torsions.
     """
 
     samples: WeightedSamples
@@ -81,9 +90,7 @@ class AtTemperature:
     elbo: Estimate
     eubo: Estimate | None
     gap: Estimate | None
-    surface: Surface | None
-    profile: Profile | None
-    basins: Populations | None
+    torsions: Torsions
 
     @property
     def temperature(self) -> float:
@@ -139,14 +146,18 @@ def evaluate(model: Model, target: ChartedTarget, request: Request) -> Evaluatio
     """Sample the model at every temperature and estimate everything."""
     rng = default_rng([request.seed, 1])
     samples = _draw_all(model, target, request)
-    points = tuple(_at_temperature(model, one, request, rng) for one in samples)
     energies = cross_energies(model, samples, show_progress=request.show_progress)
     n_models = len(samples)
     arguments = (energies.u_kn[:n_models], energies.u_kn[n_models:], energies.n_k[:n_models])
+    mixture = mixture_free_energies(*arguments, rng=rng, n_resamples=request.n_resamples)
+    pooled = _pool(samples, mixture, request.angles)
     return Evaluation(
-        points=points,
+        points=tuple(
+            _at_temperature(model, one, torsions, request, rng)
+            for one, torsions in zip(samples, pooled, strict=True)
+        ),
         free=conditional_free_energies(*arguments, rng=rng, n_resamples=request.n_resamples),
-        mixture=mixture_free_energies(*arguments, rng=rng, n_resamples=request.n_resamples),
+        mixture=mixture,
         thermodynamics=thermodynamics(
             np.array(request.temperatures),
             [one.potential for one in samples],
@@ -155,6 +166,34 @@ def evaluate(model: Model, target: ChartedTarget, request: Request) -> Evaluatio
         ),
         u_kn=energies,
     )  # fmt: skip
+
+
+def _pool(
+    samples: tuple[WeightedSamples, ...],
+    mixture: ConditionalFreeEnergies,
+    angles: AnglePair | None,
+) -> list[Torsions]:
+    """Surfaces at each temperature from the samples of all, by the balance heuristic.
+
+    A basin that the model visits too rarely at one temperature is covered by its samples at the
+    others, so that its population does not hang on a handful of large weights.
+    """
+    if angles is None:
+        return [Torsions(None, None, None)] * len(samples)
+    first, second = (
+        np.concatenate(parts)
+        for parts in zip(*(angles.measure(one.x) for one in samples), strict=True)
+    )
+    found = []
+    for column in mixture.weights.T:
+        with np.errstate(divide="ignore"):
+            log_w = np.log(column)
+        basins = None
+        if angles.is_alanine:
+            basins = basin_populations(first, second, log_w, basins=ALANINE_BASINS)
+        surface = free_energy_surface(first, second, log_w)
+        found.append(Torsions(surface, angle_profile(first, log_w), basins))
+    return found
 
 
 def _draw_all(model: Model, target: ChartedTarget, request: Request) -> tuple[WeightedSamples, ...]:
@@ -204,7 +243,11 @@ def cross_energies(
 
 
 def _at_temperature(
-    model: Model, samples: WeightedSamples, request: Request, rng: RandomGenerator
+    model: Model,
+    samples: WeightedSamples,
+    torsions: Torsions,
+    request: Request,
+    rng: RandomGenerator,
 ) -> AtTemperature:
     log_w = samples.log_w
     frames = request.frames.get(samples.temperature)
@@ -223,13 +266,6 @@ def _at_temperature(
             forward = Estimate(forward_ess(at_frames[inside], rng=rng).value, np.nan)
             upper = Estimate(eubo(at_frames[inside]).value, np.nan)
     lower = elbo(log_w)
-    surface, profile, basins = None, None, None
-    if request.angles is not None:
-        first, second = request.angles.measure(samples.x)
-        surface = free_energy_surface(first, second, log_w)
-        profile = angle_profile(first, log_w)
-        if request.angles.is_alanine:
-            basins = basin_populations(first, second, log_w, basins=ALANINE_BASINS)
     return AtTemperature(
         samples=samples,
         ess_reverse=reverse_ess(log_w, rng=rng, n_resamples=request.n_resamples),
@@ -240,8 +276,8 @@ def _at_temperature(
         elbo=lower,
         eubo=upper,
         gap=None if upper is None else evidence_gap(upper, lower),
-        surface=surface, profile=profile, basins=basins,
-    )  # fmt: skip
+        torsions=torsions,
+    )
 
 
 def chain_blocks(x: np.ndarray, potential: np.ndarray, angles: AnglePair | None) -> np.ndarray:

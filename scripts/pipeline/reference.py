@@ -208,13 +208,13 @@ def compare(
         energetics[point.temperature] = reference_energetics(
             at.potential, at.temperature, k_b=GAS_CONSTANT, rng=rng, blocks=at.blocks
         )
-        if angles is None or point.profile is None:
+        if angles is None or point.torsions.profile is None:
             continue
         profile = angle_profile(angles.measure(at.x)[0], blocks=at.blocks)
         profiles[point.temperature] = profile
         try:
             comparisons[point.temperature] = compare_populations(
-                point.profile.populations, profile.populations
+                point.torsions.profile.populations, profile.populations
             )
         except ValueError as error:
             too_few[point.temperature] = str(error)

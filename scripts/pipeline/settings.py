@@ -155,7 +155,7 @@ PRESETS = {
         checkpoint_every=250,
         data=_DEFAULT_DATA,
         flow=FlowConfig(n_layers=8, n_hidden=128),
-        objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
+        objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200, data_weight=0.1),
         train=TrainConfig(n_steps=4000, learning_rate=2e-3, average_decay=0.995),
         evaluation=EvaluationConfig(),
     ),

@@ -210,7 +210,7 @@ def _finite(value: float) -> float | None:
 
 
 def _basins(points: tuple[AtTemperature, ...]) -> dict[str, object] | None:
-    found = [point.basins for point in points]
+    found = [point.torsions.basins for point in points]
     if any(basins is None for basins in found):
         return None
     return {

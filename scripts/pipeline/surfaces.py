@@ -31,13 +31,15 @@ def surfaces_section(story: Story, angles: AnglePair) -> Section:
             _label(ax, angles)
         caption = f"Free energy over {angles.title} at {point.temperature:g} K, in kT."
         figures.append(Figure(image=to_png(figure), caption=caption, wide=True))
-        if point.profile is not None:
+        if point.torsions.profile is not None:
             figures.append(_profile_figure(story, point, angles))
     tables = [_basin_table(story)] if angles.is_alanine else []
     return Section(
         title=f"Surfaces over {angles.title}", figures=figures,
         tables=tables,
-        text="Grey: no sample. The error map is the standard error of the reweighted surface.",
+        text="Reweighted surfaces, profiles and populations use the samples of all temperatures, "
+        "by the balance heuristic. Grey: no sample. The error map is the standard error of the "
+        "reweighted surface.",
     )  # fmt: skip
 
 
@@ -51,8 +53,8 @@ def _maps(
     point: AtTemperature, frames: Frames | None, angles: AnglePair
 ) -> list[tuple[str, Surface]]:
     maps = [("model", free_energy_surface(*angles.measure(point.samples.x)))]
-    if point.surface is not None:
-        maps.append(("reweighted model", point.surface))
+    if point.torsions.surface is not None:
+        maps.append(("reweighted model", point.torsions.surface))
     if frames is not None:
         maps.append((frames.source, free_energy_surface(*angles.measure(frames.x))))
     return maps
@@ -67,7 +69,7 @@ def _profile_figure(story: Story, point: AtTemperature, angles: AnglePair) -> Fi
         reference = (found.values, found.errors)
         words = (f" Largest |z| of a bin {float(np.nanmax(np.abs(comparison.z))):.1f}, "
                  f"chi-square p = {comparison.p_value:.2f}.")  # fmt: skip
-    profile = point.profile
+    profile = point.torsions.profile
     if profile is None:
         raise ValueError("point: expected a profile, got none")
     draw_profile(
@@ -86,8 +88,8 @@ def _profile_figure(story: Story, point: AtTemperature, angles: AnglePair) -> Fi
 def _basin_table(story: Story) -> Table:
     rows = []
     for point in story.evaluation.points:
-        if point.basins is not None:
-            cells = zip(point.basins.values, point.basins.errors, strict=True)
+        if point.torsions.basins is not None:
+            cells = zip(point.torsions.basins.values, point.torsions.basins.errors, strict=True)
             rows.append(
                 [
                     f"{point.temperature:g}",
