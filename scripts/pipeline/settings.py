@@ -49,8 +49,8 @@ class ObjectiveConfig:
         batch_size: Data frames a step.
         warm_up: Steps of forward KL alone.
         ramp: Steps over which the other terms come in.
-        data_weight: Weight of forward KL against the other terms, which are balanced to its
-            gradient; below 1 once there are fewer independent frames than the flow can remember.
+        data_weight: Weight of forward KL; the other terms are balanced to its unweighted gradient.
+            Low weights overfit less and lose rare basins more easily.
         n_grid: Temperatures of the grid.
         trade_weight: Weight of TRADE after its gradient is balanced against forward KL's.
         trade_points: Evaluation points a step.
