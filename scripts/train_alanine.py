@@ -175,7 +175,7 @@ def evaluate_run(
 
 def execute(arguments: argparse.Namespace) -> None:
     """Data, training, evaluation, report."""
-    torch.set_num_threads(arguments.processes)
+    torch.set_num_threads(1)  # a second thread makes steps of this size slower: docs/performance.md
     system = load_molecule(arguments)
     build_zmatrix(system.n_atoms, system.bonds)  # refuses molecules in pieces before all else
     config = configure(arguments, system)
