@@ -33,11 +33,10 @@ from pipeline.arguments import (
 )
 from pipeline.console import print_table
 from pipeline.evaluation import cross_energies
-from pipeline.generation import draw
+from pipeline.generation import check_temperature, draw
 from pipeline.model import load_model
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import Surroundings, build_target
-from sample import check_temperature
 from systems.ledger import EnergyLedger
 from systems.molecules import default_cache_dir
 

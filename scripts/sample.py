@@ -27,8 +27,8 @@ from pipeline.arguments import (
     seed,
     temperature_list,
 )
-from pipeline.generation import WeightedSamples, draw
-from pipeline.model import Model, load_model
+from pipeline.generation import WeightedSamples, check_temperature, draw
+from pipeline.model import load_model
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import Surroundings, build_target
 from systems.ledger import EnergyLedger
@@ -51,16 +51,6 @@ def parser() -> argparse.ArgumentParser:
         help="processor cores to use (default: all, at most 8)")  # fmt: skip
     add("--force", action="store_true", help="replace files that exist")
     return options
-
-
-def check_temperature(model: Model, temperature: float) -> None:
-    """Require a temperature inside the range of the run."""
-    low, high = model.config.low, model.config.high
-    if not low <= temperature <= high:
-        raise ValueError(
-            f"--T: expected {low:g} to {high:g} K, the range the run was trained on, "
-            f"got {temperature:g}"
-        )
 
 
 def write_trajectory(run: RunDirectory, samples: WeightedSamples, path: Path) -> Path:

@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     add_molecule(options)
     add("--preset", choices=sorted(PRESETS), default="default",
         help="smoke: does it work, under a minute; default: about a quarter of an hour on two "
-        "cores; full: as good as 100 minutes can make it")  # fmt: skip
+        "cores; full: longer and on more data, up to 100 minutes")  # fmt: skip
     add("--out", type=Path, metavar="DIR",
         help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")

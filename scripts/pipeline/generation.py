@@ -43,6 +43,16 @@ class WeightedSamples:
         return -self.reduced_energy(self.temperature) - self.log_q
 
 
+def check_temperature(model: Model, temperature: float) -> None:
+    """Require a temperature inside the range of the run."""
+    low, high = model.config.low, model.config.high
+    if not low <= temperature <= high:
+        raise ValueError(
+            f"--T: expected {low:g} to {high:g} K, the range the run was trained on, "
+            f"got {temperature:g}"
+        )
+
+
 @torch.no_grad()
 def draw(
     model: Model, target: ChartedTarget, temperature: float, n: int, *, generator: Generator
