@@ -28,6 +28,7 @@ from boltzgen.objectives import (
     ControlGradient,
     ExactDerivative,
     ExpectationTable,
+    FlowPoints,
     ForwardKL,
     LogUniform,
     LogVariance,
@@ -66,7 +67,9 @@ def objectives(model: Model, target: Target) -> dict[str, Objective]:
         "forward KL": ForwardKL(),
         "TRADE, exact derivative": trade(ExactDerivative()),
         "TRADE, central difference": trade(CentralDifference()),
-        "log-variance": LogVariance(target, grid, n_controls=4, n_samples=N_POINTS // 4),
+        "log-variance": LogVariance(
+            target, FlowPoints(grid, n_controls=4, n_samples=N_POINTS // 4)
+        ),
         "reverse KL": ReverseKL(target, LogUniform(config.low, config.high), n_samples=N_POINTS),
     }
 

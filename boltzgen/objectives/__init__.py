@@ -13,6 +13,7 @@ from boltzgen.objectives.forward_kl import ForwardKL
 from boltzgen.objectives.grid import CausalSampler, ControlGrid, log_spaced_grid
 from boltzgen.objectives.log_variance import LogVariance
 from boltzgen.objectives.penalties import Huber, Penalty, Squared
+from boltzgen.objectives.points import DataPoints, FlowPoints, PointSource
 from boltzgen.objectives.reverse_kl import ReverseKL, regularise
 from boltzgen.objectives.weighted import GradientBalance, Ramp, Term, Weighted
 
@@ -24,14 +25,17 @@ __all__ = [
     "ControlGrid",
     "ControlSampler",
     "ControlSlope",
+    "DataPoints",
     "ExactDerivative",
     "ExpectationTable",
+    "FlowPoints",
     "ForwardKL",
     "GradientBalance",
     "Huber",
     "LogUniform",
     "LogVariance",
     "Penalty",
+    "PointSource",
     "Ramp",
     "ReverseKL",
     "Squared",

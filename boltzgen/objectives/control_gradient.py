@@ -40,6 +40,8 @@ class ControlGradient(nn.Module):
         n_points: Evaluation points a step.
         derivative: How to differentiate log q.
         penalty: Of the residual.
+        reach: Greatest distance, in grid points, to the point nearer to a boundary at which the
+            evaluation points are drawn (`ControlGrid.towards_boundary`).
         noise: Standard deviation of Gaussian noise on the evaluation points at c0 (it scales with
             the square root of c / c0, c0 being the first boundary).
 
@@ -56,10 +58,12 @@ class ControlGradient(nn.Module):
         n_points: int,
         derivative: ControlDerivative | None = None,
         penalty: Penalty | None = None,
+        reach: int = 0,
         noise: float = 0.0,
     ) -> None:
         super().__init__()
         check_at_least("n_points", n_points, 1)
+        check_at_least("reach", reach, 0)
         if len(target.control_names) != 1:
             raise ValueError(f"target: expected one control, got {target.control_names}")
         if (sampler.n_points, sampler.boundaries) != (len(table.grid), table.grid.boundaries):
@@ -73,7 +77,7 @@ class ControlGradient(nn.Module):
         self.grid = table.grid
         self.derivative = derivative or ExactDerivative()
         self.penalty = penalty or Huber()
-        self.n_points, self.noise = n_points, noise
+        self.n_points, self.reach, self.noise = n_points, reach, noise
 
     def forward(
         self, density: Density, batch: Batch, *, step: int, generator: Generator
@@ -108,7 +112,8 @@ class ControlGradient(nn.Module):
         """Evaluation points (B, *E) and their controls (B, 1)."""
         values = self.grid.values.to(dtype=like.dtype, device=like.device)
         c = values[index.to(values.device)][:, None]
-        x = density.sample(c, generator=generator)
+        source = self.grid.towards_boundary(index, self.reach, generator=generator)
+        x = density.sample(values[source.to(values.device)][:, None], generator=generator)
         if self.noise > 0:
             spread = self.noise * (c / values[self.grid.boundaries[0]]).sqrt()
             normal = draw_normal(x.shape, like=x, generator=generator)

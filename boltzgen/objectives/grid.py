@@ -41,6 +41,26 @@ class ControlGrid(nn.Module):
     def __len__(self) -> int:
         return len(self.values)
 
+    def towards_boundary(self, index: Tensor, reach: int, *, generator: Generator) -> Tensor:
+        """Grid points drawn uniformly 0 to `reach` points nearer to the nearest boundary.
+
+        A rare mode that a flow has lost at one control is never visited by the flow's own samples
+        there, and no loss on those samples brings it back. Samples drawn at the points returned
+        here and evaluated at `index` do: where the data are, the mode is alive, and what is alive
+        at one point is seen by the next.
+
+        Args:
+            index: Grid points, shape (B,).
+            reach: Greatest distance; 0 returns `index` and draws nothing.
+            generator: Of the distances.
+        """
+        if reach == 0:
+            return index
+        steps = torch.randint(reach + 1, index.shape, generator=generator)
+        gaps = torch.tensor(self.boundaries) - index[:, None]
+        gap = gaps.gather(1, gaps.abs().argmin(1, keepdim=True))[:, 0]
+        return index + gap.sign() * steps.minimum(gap.abs())
+
 
 def log_spaced_grid(low: float, high: float, n_values: int, boundary: float) -> ControlGrid:
     """Values spaced evenly in log c from low to high, with `boundary` put in if it is missing."""

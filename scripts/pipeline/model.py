@@ -15,8 +15,10 @@ from boltzgen.objectives import (
     CausalSampler,
     CentralDifference,
     ControlGradient,
+    DataPoints,
     ExactDerivative,
     ExpectationTable,
+    FlowPoints,
     ForwardKL,
     GradientBalance,
     Huber,
@@ -80,16 +82,23 @@ def build_objective(config: RunConfig, target: Target) -> Weighted:
         ),
         n_points=options.trade_points,
         derivative=ExactDerivative() if options.exact_derivative else CentralDifference(),
-        penalty=Huber(options.huber), noise=options.trade_noise,
+        penalty=Huber(options.huber), reach=options.trade_reach, noise=options.trade_noise,
     )  # fmt: skip
     data = Term("forward_kl", ForwardKL(), options.data_weight)
     terms = [data, Term("trade", trade, options.trade_weight, ramp)]
     if options.spread_weight > 0:
-        spread = LogVariance(
-            target, grid, n_controls=options.spread_controls, n_samples=options.spread_samples,
-            penalty=Huber(options.huber),
+        samples = FlowPoints(
+            grid, n_controls=options.spread_controls, n_samples=options.spread_samples,
+            reach=options.spread_reach,
         )  # fmt: skip
+        spread = LogVariance(target, samples, penalty=Huber(options.huber))
         terms.append(Term("log_variance", spread, options.spread_weight, ramp))
+    if options.energy_weight > 0:
+        frames = LogVariance(
+            target, DataPoints(options.energy_points), penalty=Huber(options.huber),
+            name="data_log_variance",
+        )  # fmt: skip
+        terms.append(Term("data_log_variance", frames, options.energy_weight, ramp))
     return Weighted(terms, GradientBalance(len(terms), every=100))
 
 

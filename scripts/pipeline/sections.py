@@ -217,7 +217,8 @@ def training_section(story: Story) -> Section:
     names = {
         "nll": "negative log-likelihood of the data / nats",
         "trade_rms": "rms TRADE residual, d log q / d log T",
-        "log_w_rms": "rms log-weight of a batch",
+        "log_variance_rms": "rms log-weight, samples",
+        "data_log_variance_rms": "rms log-weight, data",
         "gradient_norm": "gradient norm",
     }
     shown = [name for name in names if any(name in row for row in story.history)]

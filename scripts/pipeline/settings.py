@@ -54,6 +54,7 @@ class ObjectiveConfig:
         n_grid: Temperatures of the grid.
         trade_weight: Weight of TRADE after its gradient is balanced against forward KL's.
         trade_points: Evaluation points a step.
+        trade_reach: Greatest distance, in grid points, to the warmer one the points come from.
         trade_noise: Noise on them, in whitened units at the data temperature.
         exact_derivative: Whether d log q / d log T is by autograd; else by central difference.
         huber: Where the penalties turn linear.
@@ -63,6 +64,9 @@ class ObjectiveConfig:
         spread_weight: Weight of the log-variance term, balanced as well; 0 leaves it out.
         spread_controls: Temperatures it uses a step.
         spread_samples: Samples at each.
+        spread_reach: Greatest distance, in grid points, to the warmer one the samples come from.
+        energy_weight: Weight of the log-variance on data frames, balanced as well; 0 leaves it out.
+        energy_points: Frames it uses a step.
     """
 
     batch_size: int
@@ -72,6 +76,7 @@ class ObjectiveConfig:
     n_grid: int = 25
     trade_weight: float = 0.3
     trade_points: int = 256
+    trade_reach: int = 0
     trade_noise: float = 3e-4
     exact_derivative: bool = True
     huber: float = 1.0
@@ -81,6 +86,9 @@ class ObjectiveConfig:
     spread_weight: float = 1.0
     spread_controls: int = 4
     spread_samples: int = 64
+    spread_reach: int = 8
+    energy_weight: float = 1.0
+    energy_points: int = 128
 
 
 @dataclass(frozen=True, kw_only=True)

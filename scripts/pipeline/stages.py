@@ -131,7 +131,7 @@ def train(
         for record in steps:
             log.append({"step": record.step, **record.metrics})
             progress(record.step, record.n_steps)
-            shown = ("nll", "trade_rms", "log_w_rms")
+            shown = ("nll", "trade_rms", "log_variance_rms")
             progress.say({k: record.metrics[k] for k in shown if k in record.metrics})
     save_model(run, trainer, data.chart, config)
     return before + time.monotonic() - started

@@ -23,6 +23,7 @@ from boltzgen.objectives import (
     CausalSampler,
     ControlGradient,
     ExpectationTable,
+    FlowPoints,
     ForwardKL,
     GradientBalance,
     LogUniform,
@@ -127,7 +128,7 @@ def reverse_kl() -> ReverseKL:
 
 def log_variance() -> LogVariance:
     grid = log_spaced_grid(0.5, 1.0, 4, 1.0)
-    return LogVariance(DoubleWell2D(), grid, n_controls=2, n_samples=16)
+    return LogVariance(DoubleWell2D(), FlowPoints(grid, n_controls=2, n_samples=16, reach=1))
 
 
 OBJECTIVES = {

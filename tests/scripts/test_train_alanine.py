@@ -128,7 +128,7 @@ def _potential(target, x):
 def test_every_step_has_a_line_of_metrics(smoke):
     rows = read_metrics(smoke.path / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, N_STEPS + 1))
-    assert {"nll", "trade_rms", "log_w_rms", "loss", "gradient_norm"} <= set(rows[-1])
+    assert {"nll", "trade_rms", "log_variance_rms", "loss", "gradient_norm"} <= set(rows[-1])
 
 
 def test_a_run_killed_twice_ends_in_the_same_weights(smoke, summary, tmp_path):

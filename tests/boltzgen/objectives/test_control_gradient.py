@@ -13,12 +13,12 @@ from boltzgen.objectives import (
     log_spaced_grid,
 )
 from systems.toys import HarmonicWell
-from tests.boltzgen.objectives.families import DOUBLE, PowerNormal, Walled, batch
+from tests.boltzgen.objectives.families import DOUBLE, PowerNormal, Walled, batch, z_score
 
 VALUES = torch.tensor([0.25, 0.5, 1.0, 2.0], dtype=DOUBLE)
 
 
-def trade(target=None, *, exact_table=True, noise=0.0, n_points=256):
+def trade(target=None, *, exact_table=True, noise=0.0, n_points=256, reach=0):
     """TRADE of a harmonic well in two dimensions, E[dE/dc] = -1 / c put into its table."""
     grid = ControlGrid(VALUES, (2,))
     table = ExpectationTable(grid, n_samples=200, every=10**6 if exact_table else 20)
@@ -31,6 +31,7 @@ def trade(target=None, *, exact_table=True, noise=0.0, n_points=256):
         table=table,
         n_points=n_points,
         penalty=Squared(),
+        reach=reach,
         noise=noise,
     )
 
@@ -103,6 +104,18 @@ def test_noise_widens_the_points_but_not_the_residual_of_the_truth(generator):
         assert abs(ratio.item() - 1) < 4 / math.sqrt(20_000)
 
 
+def test_reach_draws_the_points_nearer_to_the_boundary(generator):
+    """The boundary is c = 1: from 0.25 a reach of one draws at 0.25 or 0.5, from 2 at 2 or 1; so
+    the mean of |x|^2 / 2 is the mean of the two. r is zero wherever it is evaluated."""
+    assert residual_rms(PowerNormal(), generator, reach=2) < 1e-6
+    objective = trade(reach=1)
+    for k, variance in enumerate((0.375, 0.75, 1.0, 1.5)):
+        index = torch.full((20_000,), k)
+        x, c = objective._points(PowerNormal(), index, like=batch().x, generator=generator)
+        assert bool((c == VALUES[k]).all())
+        assert abs(z_score(x.square().mean(1), variance)) < 4
+
+
 def test_forbidden_points_are_left_out_and_counted(generator):
     """Half of the plane is forbidden; the residual of the rest is what it was."""
     objective = trade(Walled(wall=0.0))
@@ -164,5 +177,6 @@ def test_bad_arguments():
         ControlGradient(HarmonicWell(), **(good | {"sampler": CausalSampler(other)}))
     with pytest.raises(ValueError, match="noise: expected a number of at least 0"):
         ControlGradient(HarmonicWell(), noise=-1.0, **good)
-    with pytest.raises(ValueError, match="n_points"):
-        ControlGradient(HarmonicWell(), **(good | {"n_points": 0}))
+    for name, value in {"n_points": 0, "reach": -1}.items():
+        with pytest.raises(ValueError, match=name):
+            ControlGradient(HarmonicWell(), **(good | {name: value}))

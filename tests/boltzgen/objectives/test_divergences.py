@@ -11,6 +11,7 @@ import torch
 
 from boltzgen.objectives import (
     ControlGrid,
+    FlowPoints,
     ForwardKL,
     Huber,
     LogUniform,
@@ -117,7 +118,8 @@ def test_regularise():
 
 
 def log_variance(target=WELL, n_samples=512, penalty=None, grid=GRID):
-    return LogVariance(target, grid, n_controls=2, n_samples=n_samples, penalty=penalty)
+    points = FlowPoints(grid, n_controls=2, n_samples=n_samples)
+    return LogVariance(target, points, penalty=penalty)
 
 
 def test_gradient_of_the_log_variance_is_that_of_the_reverse_kl(generator):
@@ -183,4 +185,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="n_samples"):
         log_variance(n_samples=1)
     with pytest.raises(ValueError, match="n_controls"):
-        LogVariance(WELL, GRID, n_controls=0, n_samples=2)
+        FlowPoints(GRID, n_controls=0, n_samples=2)

@@ -14,6 +14,7 @@ from boltzgen.objectives import (
     CausalSampler,
     ControlGradient,
     ExpectationTable,
+    FlowPoints,
     ForwardKL,
     GradientBalance,
     LogVariance,
@@ -51,7 +52,7 @@ def make_trainer(n_steps: int = N_STEPS, *, n_hidden: int = 8) -> Trainer:
         n_points=16,
         noise=0.01,
     )
-    spread = LogVariance(target, grid, n_controls=2, n_samples=8)
+    spread = LogVariance(target, FlowPoints(grid, n_controls=2, n_samples=8, reach=2))
     terms = [
         Term("forward_kl", ForwardKL()),
         Term("trade", trade, 0.5, Ramp(4, 5)),

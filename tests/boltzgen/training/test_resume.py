@@ -47,7 +47,7 @@ def test_the_state_holds_every_kind_of_memory(uninterrupted):
         "objective/memory.trade.table.mean_slope",
         "objective/memory.trade.table.n_refreshes",
     }
-    assert {"trade", "log_w_rms", "weight/trade"} <= set(records[-1].metrics)
+    assert {"trade", "log_variance_rms", "weight/trade"} <= set(records[-1].metrics)
 
 
 @pytest.mark.parametrize("seed", range(3))

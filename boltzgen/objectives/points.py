@@ -1,0 +1,75 @@
+"""Where a loss that may look anywhere looks: at samples of the flow, or at the data."""
+
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.base import Density
+from boltzgen.checks import check_at_least
+from boltzgen.objectives.grid import ControlGrid
+from boltzgen.protocols import Batch
+
+
+class PointSource(Protocol):
+    """Draws evaluation points of one step, without gradient."""
+
+    def __call__(
+        self, density: Density, batch: Batch, *, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Points x (B, *E) and the controls c (B, C) to evaluate them at."""
+
+
+class FlowPoints:
+    """Samples of the flow at random grid points, or at grid points nearer to a boundary.
+
+    With `reach` > 0 a mode that the flow has lost at one control is still seen there, through the
+    flow's samples nearer to the data (`ControlGrid.towards_boundary`).
+
+    Args:
+        grid: Where to look; drawn uniformly.
+        n_controls: Grid points a step.
+        n_samples: Samples for each.
+        reach: Greatest distance, in grid points, to the grid point the samples come from.
+    """
+
+    def __init__(
+        self, grid: ControlGrid, *, n_controls: int, n_samples: int, reach: int = 0
+    ) -> None:
+        check_at_least("n_controls", n_controls, 1)
+        check_at_least("n_samples", n_samples, 2)
+        check_at_least("reach", reach, 0)
+        self.grid, self.reach = grid, reach
+        self.n_controls, self.n_samples = n_controls, n_samples
+
+    @torch.no_grad()
+    def __call__(
+        self, density: Density, batch: Batch, *, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw n_controls * n_samples points, those of one grid point together."""
+        values = self.grid.values.to(dtype=batch.x.dtype, device=batch.x.device)
+        index = torch.randint(len(values), (self.n_controls,), generator=generator)
+        source = self.grid.towards_boundary(index, self.reach, generator=generator)
+        x = density.sample(self._column(values, source), generator=generator)
+        return x, self._column(values, index)
+
+    def _column(self, values: Tensor, index: Tensor) -> Tensor:
+        return values[index.to(values.device)].repeat_interleave(self.n_samples)[:, None]
+
+
+class DataPoints:
+    """The first `n_points` configurations of the batch at their own controls.
+
+    Args:
+        n_points: How many; a smaller batch is used whole.
+    """
+
+    def __init__(self, n_points: int) -> None:
+        check_at_least("n_points", n_points, 2)
+        self.n_points = n_points
+
+    def __call__(
+        self, density: Density, batch: Batch, *, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The head of the batch."""
+        return batch.x[: self.n_points], batch.c[: self.n_points]

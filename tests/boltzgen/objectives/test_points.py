@@ -1,0 +1,109 @@
+"""Where the log-variance looks: at the flow's samples, at those of its neighbours, at the data."""
+
+import pytest
+import torch
+
+from boltzgen.objectives import ControlGrid, DataPoints, FlowPoints, LogVariance, Squared
+from boltzgen.protocols import Batch
+from systems.toys import HarmonicWell
+from tests.boltzgen.objectives.families import DOUBLE, PowerNormal, batch, z_score
+
+VALUES = torch.linspace(1.0, 2.0, 11, dtype=DOUBLE)
+
+
+class Recorder(PowerNormal):
+    """A density whose samples are the controls they were asked for at."""
+
+    def sample(self, c, *, generator):
+        return c.expand(-1, 2)
+
+
+def drawn(grid, generator, **options):
+    """Grid points of the samples and of the controls, 0 to 10, over many draws."""
+    points = FlowPoints(grid, n_controls=4000, n_samples=2, **options)
+    x, c = points(Recorder(), batch(), generator=generator)
+    assert x.shape == (8000, 2)
+    assert c.shape == (8000, 1)
+    assert torch.equal(x[::2], x[1::2])
+    assert torch.equal(c[::2], c[1::2])
+    return [((v[::2] - 1) * 10).round().long() for v in (x[:, 0], c[:, 0])]
+
+
+def test_samples_of_the_same_control(generator):
+    source, index = drawn(ControlGrid(VALUES, (10,)), generator)
+    assert torch.equal(source, index)
+    counts = index.bincount(minlength=11)
+    assert (counts - 4000 / 11).abs().max() < 4.5 * (4000 / 11) ** 0.5
+
+
+def test_samples_from_nearer_to_the_boundary(generator):
+    source, index = drawn(ControlGrid(VALUES, (10,)), generator, reach=3)
+    steps = source - index
+    assert steps.min() == 0
+    assert source.max() == 10
+    counts = steps[index <= 7].bincount(minlength=4)
+    assert len(counts) == 4
+    expected = counts.sum() / 4
+    assert (counts - expected).abs().max() < 4.5 * expected**0.5
+
+
+def test_samples_go_to_the_nearer_of_two_boundaries(generator):
+    source, index = drawn(ControlGrid(VALUES, (2, 9)), generator, reach=2)
+    for start in range(11):
+        found = set(source[index == start].tolist())
+        end = 2 if start <= 5 else 9
+        way = 1 if end > start else -1
+        assert found == {start + way * k for k in range(min(2, abs(end - start)) + 1)}
+
+
+def test_the_gradient_on_data_is_known(generator):
+    """q = N(m, 1) and data of p = N(0, 1) in two dimensions: log w = -m (x1 + x2) + constant, so
+    that the squared penalty has the derivatives 2 m in m and -4 m^2 in the log-scale b."""
+    well, m = HarmonicWell(n_dims=2), 0.4
+    objective = LogVariance(well, DataPoints(512), penalty=Squared())
+    density, draws = PowerNormal(m=m), []
+    for step in range(400):
+        x = well.sample_exact(1.0, 512, generator=generator)
+        data = Batch(x, torch.ones(512, 1, dtype=DOUBLE))
+        loss = objective(density, data, step=step, generator=generator).loss
+        draws.append(torch.stack(torch.autograd.grad(loss, (density.m, density.b))))
+    found = torch.stack(draws)
+    for k, exact in enumerate((2 * m, -4 * m**2)):
+        assert abs(z_score(found[:, k], exact)) < 4
+        assert found[:, k].std() / 20 < 0.05 * abs(exact)
+
+
+def test_each_control_of_the_data_has_its_own_constant(generator):
+    """log Z differs between controls, and is no deviation; the order of rows does not matter."""
+    well = HarmonicWell(n_dims=2)
+    c = torch.tensor([[0.5], [2.0]], dtype=DOUBLE).repeat(50, 1)
+    x = torch.randn(100, 2, dtype=DOUBLE, generator=generator)
+    objective = LogVariance(well, DataPoints(100))
+    assert objective(PowerNormal(), Batch(x, c), step=0, generator=generator).loss < 1e-25
+    both = objective(PowerNormal(m=0.4), Batch(x, c), step=0, generator=generator).loss
+    alone = [
+        objective(PowerNormal(m=0.4), Batch(x[k::2], c[k::2]), step=0, generator=generator).loss
+        for k in range(2)
+    ]
+    assert both.item() == pytest.approx((sum(alone) / 2).item(), rel=1e-14)
+
+
+def test_data_points_are_the_head_of_the_batch(generator):
+    data = Batch(torch.arange(6.0).reshape(3, 2), torch.ones(3, 1))
+    for n, expected in ((2, 2), (3, 3), (5, 3)):
+        x, c = DataPoints(n)(PowerNormal(), data, generator=generator)
+        assert torch.equal(x, data.x[:expected])
+        assert torch.equal(c, data.c[:expected])
+
+
+def test_bad_arguments():
+    grid = ControlGrid(VALUES, (10,))
+    for name, options in {
+        "n_controls": {"n_controls": 0, "n_samples": 2},
+        "n_samples": {"n_controls": 1, "n_samples": 1},
+        "reach": {"n_controls": 1, "n_samples": 2, "reach": -1},
+    }.items():
+        with pytest.raises(ValueError, match=name):
+            FlowPoints(grid, **options)
+    with pytest.raises(ValueError, match="n_points"):
+        DataPoints(1)
