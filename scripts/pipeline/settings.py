@@ -72,14 +72,14 @@ class ObjectiveConfig:
     batch_size: int
     warm_up: int
     ramp: int
-    data_weight: float = 1.0
+    data_weight: float = 0.2
     n_grid: int = 25
-    trade_weight: float = 0.3
+    trade_weight: float = 0.5
     trade_points: int = 256
-    trade_reach: int = 0
+    trade_reach: int = 8
     trade_noise: float = 3e-4
     exact_derivative: bool = True
-    huber: float = 1.0
+    huber: float = 4.0
     causality: float = 0.1
     table_samples: int = 200
     table_every: int = 200
@@ -131,7 +131,7 @@ class Preset:
 
 
 _DEFAULT_DATA = DataConfig(
-    n_trajectories=12, n_held_out=2, n_frames=10_000, spacing_steps=100, equilibration_steps=30_000
+    n_trajectories=8, n_held_out=2, n_frames=20_000, spacing_steps=100, equilibration_steps=30_000
 )
 
 PRESETS = {
@@ -164,7 +164,7 @@ PRESETS = {
         data=_DEFAULT_DATA,
         flow=FlowConfig(n_layers=8, n_hidden=128),
         objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
-        train=TrainConfig(n_steps=4000, learning_rate=2e-3, average_decay=0.995),
+        train=TrainConfig(n_steps=5000, learning_rate=2e-3, average_decay=0.995),
         evaluation=EvaluationConfig(),
     ),
     "full": Preset(
