@@ -19,6 +19,7 @@ from systems.molecules.replica_exchange import (
     reference,
 )
 from systems.molecules.target import OpenMMTarget
+from systems.molecules.tensor_target import TensorTarget
 from systems.molecules.trajectories import TrajectorySet
 from systems.molecules.workers import Progress
 
@@ -33,6 +34,7 @@ __all__ = [
     "ReferenceSet",
     "ReferenceSettings",
     "SimulationError",
+    "TensorTarget",
     "TrajectorySet",
     "check_mixing",
     "default_cache_dir",

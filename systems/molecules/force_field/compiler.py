@@ -1,0 +1,116 @@
+"""From an OpenMM System to its energy as tensor code."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import openmm
+import torch
+from torch import Tensor, nn
+
+from systems.checks import check_event
+from systems.molecules.force_field import bonded, generalised_born, nonbonded
+from systems.molecules.force_field.reading import Numbers, global_parameters
+from systems.molecules.force_field.terms import Term
+
+_Translator = Callable[[Any, Numbers], Term]
+
+_TRANSLATORS: dict[str, tuple[_Translator, str]] = {
+    "HarmonicBondForce": (bonded.harmonic_bond, "getNumBonds"),
+    "HarmonicAngleForce": (bonded.harmonic_angle, "getNumAngles"),
+    "PeriodicTorsionForce": (bonded.periodic_torsion, "getNumTorsions"),
+    "RBTorsionForce": (bonded.ryckaert_bellemans, "getNumTorsions"),
+    "CMAPTorsionForce": (bonded.torsion_map, "getNumTorsions"),
+    "CustomBondForce": (bonded.custom_bond, "getNumBonds"),
+    "CustomAngleForce": (bonded.custom_angle, "getNumAngles"),
+    "CustomTorsionForce": (bonded.custom_torsion, "getNumTorsions"),
+    "CustomCompoundBondForce": (bonded.custom_compound, "getNumBonds"),
+    "CustomExternalForce": (bonded.custom_external, "getNumParticles"),
+    "NonbondedForce": (nonbonded.nonbonded, "getNumParticles"),
+    "CustomNonbondedForce": (nonbonded.custom_nonbonded, "getNumParticles"),
+    "GBSAOBCForce": (generalised_born.obc2, "getNumParticles"),
+    "CustomGBForce": (generalised_born.custom_generalised_born, "getNumParticles"),
+}
+_WITHOUT_ENERGY = ("CMMotionRemover",)
+
+
+class ForceField(nn.Module):
+    """Energy of a System at many configurations, differentiable as often as one likes.
+
+    Made by `compile_system`. It computes in the dtype and on the device of its argument; move it
+    with `.to(device)`, but leave its constants in float64.
+    """
+
+    def __init__(
+        self, n_atoms: int, terms: Iterable[tuple[str, int, Term]], numbers: Numbers
+    ) -> None:
+        super().__init__()
+        rows = list(terms)
+        self.n_atoms = n_atoms
+        self.names = tuple(name for name, _, _ in rows)
+        self.groups = tuple(group for _, group, _ in rows)
+        self.terms = nn.ModuleList(term for _, _, term in rows)
+        self.global_parameters = dict(numbers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potential energy.
+
+        Args:
+            x: Positions in nm, shape (B, n_atoms, 3).
+
+        Returns:
+            kJ/mol, shape (B,); as IEEE arithmetic gives it where atoms coincide.
+
+        Raises:
+            ValueError: x has the wrong shape or is not floating-point.
+        """
+        return self._sum(x, range(len(self.names)))
+
+    def by_group(self, x: Tensor) -> dict[int, Tensor]:
+        """Potential energy of each force group, kJ/mol, each (B,)."""
+        return {
+            group: self._sum(x, [k for k, own in enumerate(self.groups) if own == group])
+            for group in sorted(set(self.groups))
+        }
+
+    def _sum(self, x: Tensor, chosen: Iterable[int]) -> Tensor:
+        check_event("x", x, (self.n_atoms, 3))
+        inner = x.permute(2, 1, 0).contiguous()  # the batch innermost
+        energies = [self.terms[k](inner) for k in chosen]
+        return torch.stack(energies).sum(0) if energies else x.new_zeros(len(x))
+
+
+def compile_system(
+    system: openmm.System, *, parameters: Mapping[str, float] | None = None
+) -> ForceField:
+    """Translate all forces of a System.
+
+    Args:
+        system: Without box, virtual sites and Drude particles.
+        parameters: Global parameters that differ from the System's default values.
+
+    Raises:
+        ValueError: A force, a method or a site that has no translation, by name; a global
+            parameter that no force has.
+    """
+    numbers = global_parameters(system)
+    unknown = sorted(set(parameters or {}) - set(numbers))
+    if unknown:
+        raise ValueError(f"parameters: expected names among {sorted(numbers)}, got {unknown}")
+    numbers |= dict(parameters or {})
+    sites = [k for k in range(system.getNumParticles()) if system.isVirtualSite(k)]
+    if sites:
+        raise ValueError(f"system: expected no virtual sites, got particles {sites[:4]}")
+    terms = []
+    for force in system.getForces():
+        kind = type(force).__name__
+        if kind in _WITHOUT_ENERGY:
+            continue
+        if kind not in _TRANSLATORS:
+            raise ValueError(
+                f"system: no translation of {kind}; known are {', '.join(_TRANSLATORS)}. "
+                "OpenMMTarget evaluates any System, one configuration at a time"
+            )
+        translate, count = _TRANSLATORS[kind]
+        if getattr(force, count)() > 0:
+            terms.append((kind, force.getForceGroup(), translate(force, numbers)))
+    return ForceField(system.getNumParticles(), terms, numbers)
