@@ -194,7 +194,7 @@ def execute(arguments: argparse.Namespace) -> None:
     training_seconds = train(run, config, data, target, ledger, around)
     clock.append(time.monotonic())
     evaluation, agreement, frames, angles = evaluate_run(run, config, data, ledger, around)
-    warnings = warnings_of(evaluation, agreement, data.mixing.warnings)
+    warnings = warnings_of(evaluation, agreement, data.warnings)
     seconds = {"data": clock[1] - clock[0], "training": training_seconds,
                "evaluation": time.monotonic() - clock[2]}  # fmt: skip
     calls = {stage: ledger[stage] for stage in ("data", "training", "evaluation")}

@@ -40,12 +40,35 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Data:
-    """Training and held-out trajectories, the chart fitted to the former, and how well they mix."""
+    """Training and held-out trajectories, the chart fitted to the former, and how well they mix.
+
+    Args:
+        training: Trajectories to train on.
+        held_out: Trajectories to test on.
+        chart: Fitted to the former.
+        z: Their frames in the chart, float32 (N, D); those outside its domain are left out.
+        n_outside: How many were left out.
+        mixing: How well all trajectories mix.
+    """
 
     training: TrajectorySet
     held_out: TrajectorySet
     chart: InternalChart
+    z: Tensor
+    n_outside: int
     mixing: MixingReport
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the data, one plain sentence each."""
+        if self.n_outside == 0:
+            return self.mixing.warnings
+        n_frames = self.n_outside + len(self.z)
+        return (
+            f"{self.n_outside} of {n_frames} training frames lie outside the chart (a methyl group "
+            "turned inside out) and were left out; the model has no density there.",
+            *self.mixing.warnings,
+        )
 
 
 def make_data(
@@ -70,7 +93,8 @@ def make_data(
     ledger.add(frames.n_steps, phase="data")
     training, held_out = frames.split(config.data.n_held_out)
     chart = build_chart(system, training.frames())
-    return Data(training, held_out, chart, check_mixing(system, frames.x))
+    z, n_outside = to_chart(chart, training)
+    return Data(training, held_out, chart, z, n_outside, check_mixing(system, frames.x))
 
 
 def build_target(
@@ -83,11 +107,12 @@ def build_target(
     return ChartedTarget(target, chart)
 
 
-def to_chart(chart: InternalChart, frames: TrajectorySet) -> Tensor:
-    """Frames of all trajectories in the chart, float32 (N, D), through float64."""
+def to_chart(chart: InternalChart, frames: TrajectorySet) -> tuple[Tensor, int]:
+    """Frames of all trajectories in the chart, float32 (N, D), and how many lie outside it."""
     x = torch.from_numpy(frames.frames())
-    parts = [chart.to_internal(part.double())[0].float() for part in x.split(20_000)]
-    return torch.cat(parts)
+    z = torch.cat([chart.to_internal(part.double())[0] for part in x.split(20_000)])
+    inside = chart.in_domain(z)
+    return z[inside].float(), int((~inside).sum())
 
 
 def train(
@@ -103,7 +128,7 @@ def train(
         NonFiniteError: The loss or gradient is not finite; names the last good checkpoint.
     """
     flow = new_flow(data.chart, config).to(around.device)
-    chart_data = to_chart(data.chart, data.training).to(around.device)
+    chart_data = data.z.to(around.device)
     data.chart.to(around.device)
     controls = torch.full((len(chart_data), 1), config.high, device=around.device)
     trainer = Trainer(
@@ -171,10 +196,11 @@ def describe_data(data: Data) -> dict[str, object]:
             }
             for torsion in data.mixing.torsions
         ],
-        "warnings": list(data.mixing.warnings),
+        "warnings": list(data.warnings),
         "chart": {
             "n_coordinates": data.chart.event_shape[0],
             "n_periodic": data.chart.n_periodic,
             "n_frozen": len(data.chart.layout.frozen),
+            "training_frames_outside": data.n_outside,
         },
     }

@@ -115,10 +115,10 @@ def describe_agreement(agreement: Agreement) -> dict[str, object]:
 
 
 def warnings_of(
-    evaluation: Evaluation, agreement: Agreement | None, mixing: tuple[str, ...]
+    evaluation: Evaluation, agreement: Agreement | None, data: tuple[str, ...]
 ) -> list[str]:
     """What must not be trusted, one plain sentence each."""
-    found = [f"Training data: {text}" for text in mixing]
+    found = [f"Training data: {text}" for text in data]
     for point in evaluation.points:
         at = f"{point.temperature:g} K"
         if not reliable(point.khat):
@@ -126,7 +126,8 @@ def warnings_of(
         if point.n_outside:
             found.append(
                 f"{point.n_outside} frames of {point.frames} at {at} lie outside the chart (the "
-                "other hand of a centre); the model has no density there."
+                "other hand of a centre, a methyl group inside out); the model has no density "
+                "there."
             )
         if point.ess_forward is not None and point.ess_forward.value < 0.2 * (
             point.ess_reverse.value

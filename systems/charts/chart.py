@@ -30,7 +30,8 @@ class InternalChart(nn.Module):
     `systems.charts.methyl`); `to_internal` is therefore many to one, and `to_cartesian` returns
     the canonical labels. `log_copies` is the constant log of the number of copies: the integral
     of exp(-energy) over z is that over all positions, less overall position and orientation,
-    divided by exp(log_copies).
+    divided by exp(log_copies). A configuration in which two leaves of a group are more than half a
+    turn apart lies outside (about one in 10^5 of alanine dipeptide at 600 K).
 
     **Rings** lose one bond each to the spanning tree. That bond is not a coordinate: the ring is
     closed by its energy alone, which makes such molecules harder to learn, not wrong.

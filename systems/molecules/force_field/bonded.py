@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import openmm
@@ -10,21 +11,74 @@ from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression, Function, Value
-from systems.molecules.force_field.reading import Numbers, parameter_names, plain, table_functions
+from systems.molecules.force_field.reading import (
+    Context,
+    Numbers,
+    parameter_names,
+    plain,
+    table_functions,
+)
 from systems.molecules.force_field.tables import SplineTable
-from systems.molecules.force_field.terms import Columns, Indices, Term
+from systems.molecules.force_field.terms import (
+    Combinations,
+    Constants,
+    Sum,
+    Term,
+    selected,
+    vectors,
+)
 
-Coordinate = Callable[..., Tensor]
+
+@dataclass(frozen=True)
+class Coordinate:
+    """What an interaction depends on: its name in expressions, and a function of bond vectors.
+
+    Args:
+        name: "r" or "theta".
+        pairs: Which two atoms of an interaction each vector joins.
+        measure: From these vectors, each (3, M, B), to values (M, B).
+    """
+
+    name: str
+    pairs: tuple[tuple[int, int], ...]
+    measure: Callable[..., Tensor]
+
+
+_DISTANCE = Coordinate("r", ((0, 1),), geometry.norm)
+_ANGLE = Coordinate("theta", ((1, 0), (1, 2)), geometry.angle)
+_TORSION = Coordinate("theta", ((0, 1), (1, 2), (2, 3)), geometry.torsion)
+
+
+class Measured(nn.Module):
+    """Values of a coordinate at listed atoms.
+
+    Args:
+        coordinate: The coordinate.
+        atoms: Atoms of each interaction, shape (M, 2 to 4).
+        n_atoms: Of the whole system.
+    """
+
+    def __init__(
+        self, coordinate: Coordinate, atoms: Sequence[Sequence[int]] | np.ndarray, n_atoms: int
+    ) -> None:
+        super().__init__()
+        rows = np.asarray(atoms, dtype=np.int64)
+        self._measure = coordinate.measure
+        self.n_vectors = len(coordinate.pairs)
+        columns = [rows[:, list(pair)] for pair in coordinate.pairs]
+        self.all = vectors(np.concatenate(columns), n_atoms)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure: (3, n_atoms, B) -> (M, B)."""
+        return self._measure(*self.all(x).chunk(self.n_vectors, dim=1))
 
 
 class Listed(Term):
     """Sum over interactions of an expression of one distance, angle or torsion.
 
-    The coordinate is computed once for each distinct set of atoms.
-
     Args:
-        coordinate: Its name in the expression and the function of positions and indices.
-        atoms: Atoms of each interaction, shape (M, 2 to 4).
+        coordinate: What the expression is of.
+        measured: Its values.
         expression: Of the coordinate, the parameters and the globals.
         parameters: Each (M,).
         numbers: Global parameters.
@@ -32,146 +86,132 @@ class Listed(Term):
 
     def __init__(
         self,
-        coordinate: tuple[str, Coordinate],
-        atoms: Sequence[Sequence[int]],
+        name: str,
+        measured: Measured,
         expression: Expression,
         parameters: Mapping[str, Sequence[float]],
         numbers: Numbers,
     ) -> None:
         super().__init__()
-        distinct, member = np.unique(np.asarray(atoms), axis=0, return_inverse=True)
-        self.name, self._coordinate = coordinate
-        self.atoms = Indices(distinct)
-        self.member = Indices(member.reshape(-1, 1))
-        self.expression = expression
-        self.columns = Columns(parameters)
-        self.numbers = dict(numbers)
+        self.name, self.measured, self.expression = name, measured, expression
+        self.constants, self.numbers = Constants(parameters), dict(numbers)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all interactions."""
-        (member,) = self.member
-        value = self._coordinate(x, *self.atoms).index_select(0, member)
-        values = {**self.numbers, **self.columns.like(x), self.name: value}
+        del r
+        value = self.measured(x)
+        values = {**self.numbers, **self.constants.like(x), self.name: value}
         return self.expression(values, like=x).expand_as(value).sum(0)
 
 
-_DISTANCE = ("r", geometry.distance)
-_ANGLE = ("theta", geometry.angle)
-_TORSION = ("theta", geometry.torsion)
+def _listed(
+    coordinate: Coordinate,
+    atoms: Sequence[Sequence[int]],
+    text: str,
+    parameters: Mapping[str, Sequence[float]],
+    context: Context,
+) -> Listed:
+    measured = Measured(coordinate, atoms, context.n_atoms)
+    return Listed(coordinate.name, measured, Expression(text), parameters, context.numbers)
 
 
-def harmonic_bond(force: openmm.HarmonicBondForce, numbers: Numbers) -> Term:
+def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> Term:
     """K (r - r0)^2 / 2."""
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
     parameters = {"r0": plain(row[2] for row in rows), "k": plain(row[3] for row in rows)}
-    expression = Expression("0.5*k*(r-r0)^2")
-    return Listed(_DISTANCE, [row[:2] for row in rows], expression, parameters, numbers)
+    text = "0.5*k*(r-r0)^2"
+    return _listed(_DISTANCE, [row[:2] for row in rows], text, parameters, context)
 
 
-def harmonic_angle(force: openmm.HarmonicAngleForce, numbers: Numbers) -> Term:
+def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> Term:
     """K (theta - theta0)^2 / 2."""
     rows = [force.getAngleParameters(k) for k in range(force.getNumAngles())]
     parameters = {"theta0": plain(row[3] for row in rows), "k": plain(row[4] for row in rows)}
-    expression = Expression("0.5*k*(theta-theta0)^2")
-    return Listed(_ANGLE, [row[:3] for row in rows], expression, parameters, numbers)
+    text = "0.5*k*(theta-theta0)^2"
+    return _listed(_ANGLE, [row[:3] for row in rows], text, parameters, context)
 
 
-def periodic_torsion(force: openmm.PeriodicTorsionForce, numbers: Numbers) -> Term:
+def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> Term:
     """K (1 + cos(n theta - theta0))."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     parameters = {
         name: plain(row[4 + k] for row in rows) for k, name in enumerate(("n", "theta0", "k"))
     }
-    expression = Expression("k*(1+cos(n*theta-theta0))")
-    return Listed(_TORSION, [row[:4] for row in rows], expression, parameters, numbers)
+    text = "k*(1+cos(n*theta-theta0))"
+    return _listed(_TORSION, [row[:4] for row in rows], text, parameters, context)
 
 
-def ryckaert_bellemans(force: openmm.RBTorsionForce, numbers: Numbers) -> Term:
+def ryckaert_bellemans(force: openmm.RBTorsionForce, context: Context) -> Term:
     """Sum of c_n cos(theta - pi)^n for n from 0 to 5."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     parameters = {f"c{n}": plain(row[4 + n] for row in rows) for n in range(6)}
     text = "c0+u*(c1+u*(c2+u*(c3+u*(c4+u*c5)))); u=-cos(theta)"
-    return Listed(_TORSION, [row[:4] for row in rows], Expression(text), parameters, numbers)
+    return _listed(_TORSION, [row[:4] for row in rows], text, parameters, context)
 
 
 class TorsionMap(Term):
     """CMAP: a periodic bicubic spline of two torsions.
 
     Args:
-        maps: Distinct maps.
-        chosen: Which map each interaction uses, (M,).
-        first: Atoms of the first torsions, (M, 4).
-        second: Atoms of the second.
+        table: The map.
+        first: The first torsions, M of them.
+        second: The second ones.
     """
 
-    def __init__(
-        self,
-        maps: Sequence[SplineTable],
-        chosen: Sequence[int],
-        first: Sequence[Sequence[int]],
-        second: Sequence[Sequence[int]],
-    ) -> None:
+    def __init__(self, table: SplineTable, first: Measured, second: Measured) -> None:
         super().__init__()
-        self.maps = nn.ModuleList(maps)
-        self.first, self.second = Indices(first), Indices(second)
-        rows = [np.flatnonzero(np.array(chosen) == k)[:, None] for k in range(len(maps))]
-        self._users = [Indices(found) for found in rows]
-        self.users = nn.ModuleList(self._users)
+        self.table, self.first, self.second = table, first, second
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all interactions."""
-        first, second = (geometry.torsion(x, *atoms) for atoms in (self.first, self.second))
-        total = x.new_zeros(x.shape[2])
-        for table, rows in zip(self.maps, self._users, strict=True):
-            (users,) = rows
-            total = total + table(first.index_select(0, users), second.index_select(0, users)).sum(
-                0
-            )
-        return total
+        del r
+        return self.table(self.first(x), self.second(x)).sum(0)
 
 
-def torsion_map(force: openmm.CMAPTorsionForce, numbers: Numbers) -> Term:
+def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> Term:
     """All CMAP terms of a force."""
-    del numbers
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
-    tables = []
+    terms = []
     for k in range(force.getNumMaps()):
-        size, energy = force.getMapParameters(k)
-        grid = np.array(plain(energy)).reshape(size, size).T  # the first torsion runs fastest
-        closed = np.pad(grid, (0, 1), mode="wrap")
-        tables.append(SplineTable(closed, [(0.0, 2 * math.pi)] * 2, periodic=True))
-    chosen = [row[0] for row in rows]
-    return TorsionMap(tables, chosen, [row[1:5] for row in rows], [row[5:9] for row in rows])
+        own = [row for row in rows if row[0] == k]
+        if own:
+            size, energy = force.getMapParameters(k)
+            grid = np.array(plain(energy)).reshape(size, size).T  # the first torsion runs fastest
+            closed = np.pad(grid, (0, 1), mode="wrap")
+            table = SplineTable(closed, [(0.0, 2 * math.pi)] * 2, periodic=True)
+            first, second = (
+                Measured(_TORSION, [row[k : k + 4] for row in own], context.n_atoms) for k in (1, 5)
+            )
+            terms.append(TorsionMap(table, first, second))
+    return Sum(terms)
 
 
-def custom_bond(force: openmm.CustomBondForce, numbers: Numbers) -> Term:
+def custom_bond(force: openmm.CustomBondForce, context: Context) -> Term:
     """An expression of r."""
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
-    return _custom(_DISTANCE, force, [r[:2] for r in rows], [r[2] for r in rows], numbers)
+    return _custom(_DISTANCE, force, [r[:2] for r in rows], [r[2] for r in rows], context)
 
 
-def custom_angle(force: openmm.CustomAngleForce, numbers: Numbers) -> Term:
+def custom_angle(force: openmm.CustomAngleForce, context: Context) -> Term:
     """An expression of theta."""
     rows = [force.getAngleParameters(k) for k in range(force.getNumAngles())]
-    return _custom(_ANGLE, force, [r[:3] for r in rows], [r[3] for r in rows], numbers)
+    return _custom(_ANGLE, force, [r[:3] for r in rows], [r[3] for r in rows], context)
 
 
-def custom_torsion(force: openmm.CustomTorsionForce, numbers: Numbers) -> Term:
+def custom_torsion(force: openmm.CustomTorsionForce, context: Context) -> Term:
     """An expression of theta in (-pi, pi]."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
-    return _custom(_TORSION, force, [r[:4] for r in rows], [r[4] for r in rows], numbers)
+    return _custom(_TORSION, force, [r[:4] for r in rows], [r[4] for r in rows], context)
 
 
 def _custom(
-    coordinate: tuple[str, Coordinate],
+    coordinate: Coordinate,
     force: openmm.Force,
     atoms: Sequence[Sequence[int]],
     values: Sequence[Sequence[float]],
-    numbers: Numbers,
+    context: Context,
 ) -> Term:
-    names = parameter_names(force)
-    columns = {name: [row[k] for row in values] for k, name in enumerate(names)}
-    return Listed(coordinate, atoms, Expression(force.getEnergyFunction()), columns, numbers)
+    return _listed(coordinate, atoms, force.getEnergyFunction(), _columns(force, values), context)
 
 
 def _stacked(values: Sequence[Value]) -> list[Tensor]:
@@ -185,11 +225,11 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _angle(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    return geometry.angle_between(a - b, c - b)
+    return geometry.angle(a - b, c - b)
 
 
 def _torsion(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    return geometry.torsion_between(b - a, c - b, d - c)
+    return geometry.torsion(b - a, c - b, d - c)
 
 
 def _point_distance(*values: Value) -> Tensor:
@@ -219,65 +259,65 @@ class Compound(Term):
     """Sum over groups of atoms of an expression of their positions.
 
     Args:
-        atoms: Shape (M, K).
+        atoms: Positions of the first, second, ... atom of each group, M each.
         expression: Of x1, y1, z1, ..., of points p1, ... in distance(), angle(), dihedral(), of the
-            parameters and globals; with `is_single`, of x, y, z.
+            parameters and globals; of x, y, z if there is one atom to a group.
         parameters: Each (M,).
         numbers: Global parameters.
-        functions: Tables by name.
-        is_single: Whether there is one atom to a group.
+        tables: Tabulated functions by name.
+        suffixes: What distinguishes the atoms of a group in the expression.
     """
 
     def __init__(
         self,
-        atoms: Sequence[Sequence[int]],
+        atoms: Sequence[Combinations],
         expression: Expression,
         parameters: Mapping[str, Sequence[float]],
         numbers: Numbers,
         *,
-        functions: nn.ModuleDict,
-        is_single: bool,
+        tables: nn.ModuleDict,
+        suffixes: Sequence[str],
     ) -> None:
         super().__init__()
-        self.atoms, self.columns = Indices(atoms), Columns(parameters)
-        self.expression, self.functions = expression, functions
-        self.numbers, self.is_single = dict(numbers), is_single
+        self.atoms, self.constants = nn.ModuleList(atoms), Constants(parameters)
+        self.expression, self.tables = expression, tables
+        self.numbers, self.suffixes = dict(numbers), tuple(suffixes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all groups."""
-        values: dict[str, Value] = {**self.numbers, **self.columns.like(x)}
-        for k, index in enumerate(self.atoms):
-            point = x.index_select(1, index)
-            number = "" if self.is_single else str(k + 1)
-            values |= {f"{axis}{number}": point[i] for i, axis in enumerate("xyz")}
-            values[f"p{number}"] = point
-        energy = self.expression(values, like=x)
-        return energy.expand(self.atoms.n_rows, x.shape[2]).sum(0)
+        del r
+        values: dict[str, Value] = {**self.numbers, **self.constants.like(x)}
+        points = [select(x) for select in self.atoms]
+        for suffix, point in zip(self.suffixes, points, strict=True):
+            values |= {f"{axis}{suffix}": point[i] for i, axis in enumerate("xyz")}
+            values[f"p{suffix}"] = point
+        return self.expression(values, like=x).expand_as(points[0][0]).sum(0)
 
 
-def custom_compound(force: openmm.CustomCompoundBondForce, numbers: Numbers) -> Term:
+def custom_compound(force: openmm.CustomCompoundBondForce, context: Context) -> Term:
     """An expression of the positions of a few atoms."""
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
-    return _compound(force, [r[0] for r in rows], [r[1] for r in rows], numbers, is_single=False)
+    tables = table_functions(force)
+    expression = Expression(force.getEnergyFunction(), {**_OF_POINTS, **tables})
+    columns = np.array([row[0] for row in rows], dtype=np.int64).T
+    return Compound(
+        [Combinations(selected(atoms, context.n_atoms)) for atoms in columns], expression,
+        _columns(force, [row[1] for row in rows]), context.numbers,
+        tables=tables, suffixes=[str(k + 1) for k in range(len(columns))],
+    )  # fmt: skip
 
 
-def custom_external(force: openmm.CustomExternalForce, numbers: Numbers) -> Term:
+def custom_external(force: openmm.CustomExternalForce, context: Context) -> Term:
     """An expression of the position of an atom."""
     rows = [force.getParticleParameters(k) for k in range(force.getNumParticles())]
-    return _compound(force, [[r[0]] for r in rows], [r[1] for r in rows], numbers, is_single=True)
+    expression = Expression(force.getEnergyFunction(), _OF_ONE_POINT)
+    atoms = Combinations(selected([row[0] for row in rows], context.n_atoms))
+    return Compound(
+        [atoms], expression, _columns(force, [row[1] for row in rows]), context.numbers,
+        tables=nn.ModuleDict(), suffixes=[""],
+    )  # fmt: skip
 
 
-def _compound(
-    force: openmm.Force,
-    atoms: Sequence[Sequence[int]],
-    values: Sequence[Sequence[float]],
-    numbers: Numbers,
-    *,
-    is_single: bool,
-) -> Term:
-    tables = nn.ModuleDict() if is_single else table_functions(force)
-    known = _OF_ONE_POINT if is_single else _OF_POINTS
-    expression = Expression(force.getEnergyFunction(), {**known, **tables})
-    names = parameter_names(force)
-    columns = {name: [row[k] for row in values] for k, name in enumerate(names)}
-    return Compound(atoms, expression, columns, numbers, functions=tables, is_single=is_single)
+def _columns(force: openmm.Force, values: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+    """Parameters by name from those of each interaction."""
+    return {name: [row[k] for row in values] for k, name in enumerate(parameter_names(force))}

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from systems.checks import check_event
 from systems.molecules.force_field import bonded, generalised_born, nonbonded
-from systems.molecules.force_field.reading import Numbers, global_parameters
+from systems.molecules.force_field.geometry import all_distances
+from systems.molecules.force_field.reading import Context, Numbers, global_parameters
 from systems.molecules.force_field.terms import Term
 
-_Translator = Callable[[Any, Numbers], Term]
+_Translator = Callable[[Any, Context], Term]
 
 _TRANSLATORS: dict[str, tuple[_Translator, str]] = {
     "HarmonicBondForce": (bonded.harmonic_bond, "getNumBonds"),
@@ -75,8 +76,12 @@ class ForceField(nn.Module):
     def _sum(self, x: Tensor, chosen: Iterable[int]) -> Tensor:
         check_event("x", x, (self.n_atoms, 3))
         inner = x.permute(2, 1, 0).contiguous()  # the batch innermost
-        energies = [self.terms[k](inner) for k in chosen]
-        return torch.stack(energies).sum(0) if energies else x.new_zeros(len(x))
+        terms = [self.terms[k] for k in chosen]
+        if not terms:
+            return x.new_zeros(len(x))
+        near = any(term.needs_distances for term in terms)
+        r = all_distances(inner) if near else inner.new_zeros(0)
+        return torch.stack([term(inner, r) for term in terms]).sum(0)
 
 
 def compile_system(
@@ -100,6 +105,7 @@ def compile_system(
     sites = [k for k in range(system.getNumParticles()) if system.isVirtualSite(k)]
     if sites:
         raise ValueError(f"system: expected no virtual sites, got particles {sites[:4]}")
+    context = Context(system.getNumParticles(), numbers)
     terms = []
     for force in system.getForces():
         kind = type(force).__name__
@@ -112,5 +118,5 @@ def compile_system(
             )
         translate, count = _TRANSLATORS[kind]
         if getattr(force, count)() > 0:
-            terms.append((kind, force.getForceGroup(), translate(force, numbers)))
-    return ForceField(system.getNumParticles(), terms, numbers)
+            terms.append((kind, force.getForceGroup(), translate(force, context)))
+    return ForceField(context.n_atoms, terms, numbers)

@@ -11,17 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 import openmm
-import torch
 from torch import Tensor, nn
 
-from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression, Function, Value
-from systems.molecules.force_field.nonbonded import COULOMB, Cutoff, both, cutoff_distance
-from systems.molecules.force_field.reading import Numbers, parameter_names, plain, table_functions
-from systems.molecules.force_field.terms import Columns, Indices, Term, all_pairs
+from systems.molecules.force_field.nonbonded import COULOMB, Cutoff, cutoff_distance, of_pairs
+from systems.molecules.force_field.reading import (
+    Context,
+    Numbers,
+    parameter_names,
+    plain,
+    table_functions,
+)
+from systems.molecules.force_field.terms import Constants, PairMask, Term, ordered, upper
 
 _SINGLE = openmm.CustomGBForce.SingleParticle
 _PAIR = openmm.CustomGBForce.ParticlePair
+_PAIR_NO_EXCLUSIONS = openmm.CustomGBForce.ParticlePairNoExclusions
 
 
 class Stage(NamedTuple):
@@ -37,6 +42,7 @@ class Definition:
     """What a force of this kind consists of.
 
     Args:
+        n_atoms: Number of atoms.
         values: Computed values, in order.
         energies: Energy terms; their names do not matter.
         parameters: Of the atoms, each (n_atoms,).
@@ -45,6 +51,7 @@ class Definition:
         cutoff: nm, or None.
     """
 
+    n_atoms: int
     values: Sequence[Stage]
     energies: Sequence[Stage]
     parameters: Mapping[str, np.ndarray]
@@ -58,94 +65,63 @@ class ComputedValues(Term):
 
     Args:
         definition: The stages.
-        functions: Tables by name.
+        tables: Tabulated functions by name.
     """
 
-    kept_ordered: Tensor
+    needs_distances = True
 
-    def __init__(self, definition: Definition, functions: nn.ModuleDict) -> None:
+    def __init__(self, definition: Definition, tables: nn.ModuleDict) -> None:
         super().__init__()
-        known: dict[str, Function] = dict(functions)
+        known: dict[str, Function] = dict(tables)
         self._values = [(s, Expression(s.text, known)) for s in definition.values]
         self._energies = [(s, Expression(s.text, known)) for s in definition.energies]
-        self.numbers, self.functions = dict(definition.numbers), functions
-        self.columns, self.cutoff = Columns(definition.parameters), Cutoff(definition.cutoff)
-        self.n_atoms = n_atoms = len(next(iter(definition.parameters.values())))
-        pairs = all_pairs(n_atoms)
-        self.pairs = Indices(pairs)
-        kept = [tuple(pair) not in definition.excluded for pair in pairs.tolist()]
-        self.kept = Indices(np.flatnonzero(kept)[:, None])
-        self.kept_pairs = Indices(pairs[np.array(kept, dtype=bool)])
-        # Ordered pairs (i, j), all j of the first i, then those of the next.
-        number = np.zeros((n_atoms, n_atoms), dtype=np.int64)
-        number[pairs[:, 0], pairs[:, 1]] = number[pairs[:, 1], pairs[:, 0]] = np.arange(len(pairs))
-        first, second = np.nonzero(~np.eye(n_atoms, dtype=bool))
-        self.ordered = Indices(np.stack([first, second], axis=1))
-        self.pair_of_ordered = Indices(number[first, second][:, None])
-        in_order = np.array(kept, dtype=bool)[number[first, second]]
-        self.register_buffer("kept_ordered", torch.from_numpy(in_order)[:, None])
+        self.numbers, self.tables = dict(definition.numbers), tables
+        self.constants, self.cutoff = Constants(definition.parameters), Cutoff(definition.cutoff)
+        n_atoms, none = definition.n_atoms, frozenset[tuple[int, int]]()
+        excluded = {_PAIR: definition.excluded, _PAIR_NO_EXCLUSIONS: none}
+        self._each = {k: PairMask(upper(n_atoms, pairs)) for k, pairs in excluded.items()}
+        self._both_ways = {k: PairMask(ordered(n_atoms, pairs)) for k, pairs in excluded.items()}
+        self.masks = nn.ModuleList([*self._each.values(), *self._both_ways.values()])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all stages."""
-        r = geometry.distance(x, *self.pairs)
-        of_atoms: dict[str, Value] = {**self.numbers, **self.columns.like(x)}
+        of_atoms: dict[str, Value] = {**self.numbers, **self.constants.like(x)}
         of_atoms |= dict(zip("xyz", x, strict=True))
         for stage, expression in self._values:
             if stage.kind == _SINGLE:
-                value = expression(of_atoms, like=x)
+                of_atoms[stage.name] = expression(of_atoms, like=x).expand_as(x[0])
             else:
-                value = self._summed(expression, of_atoms, r, excluding=stage.kind == _PAIR)
-            of_atoms[stage.name] = value.expand(self.n_atoms, x.shape[2])
+                pairs = self._pairs(expression, of_atoms, r, self._both_ways[stage.kind])
+                of_atoms[stage.name] = pairs.sum(1)
         total = x.new_zeros(x.shape[2])
         for stage, expression in self._energies:
             if stage.kind == _SINGLE:
-                energy = expression(of_atoms, like=x).expand(self.n_atoms, x.shape[2])
+                energy = expression(of_atoms, like=x).expand_as(x[0])
             else:
-                energy = self._of_pairs(expression, of_atoms, r, excluding=stage.kind == _PAIR)
+                energy = self._pairs(expression, of_atoms, r, self._each[stage.kind]).sum(1)
             total = total + energy.sum(0)
         return total
 
-    def _summed(
-        self, expression: Expression, of_atoms: Mapping[str, Value], r: Tensor, *, excluding: bool
+    def _pairs(
+        self, expression: Expression, of_atoms: Mapping[str, Value], r: Tensor, mask: PairMask
     ) -> Tensor:
-        """Sum over j of an expression of the pair (i, j), for each i: (n_atoms, B)."""
-        (number,) = self.pair_of_ordered
-        distance = r.index_select(0, number)
-        value = self._expression(expression, of_atoms, self.ordered, distance)
-        value = self.cutoff.cut(value, distance)
-        if excluding and self.kept.n_rows < self.pairs.n_rows:
-            value = torch.where(self.kept_ordered, value, 0.0)
-        return value.unflatten(0, (self.n_atoms, self.n_atoms - 1)).sum(1)
-
-    def _of_pairs(
-        self, expression: Expression, of_atoms: Mapping[str, Value], r: Tensor, *, excluding: bool
-    ) -> Tensor:
-        """An expression of each unordered pair: (M, B)."""
-        pairs = self.pairs
-        if excluding and self.kept.n_rows < self.pairs.n_rows:
-            (kept,) = self.kept
-            pairs, r = self.kept_pairs, r.index_select(0, kept)
-        return self.cutoff.cut(self._expression(expression, of_atoms, pairs, r), r)
-
-    def _expression(
-        self, expression: Expression, of_atoms: Mapping[str, Value], pairs: Indices, r: Tensor
-    ) -> Tensor:
-        needed = {name[:-1] for name in expression.variables if name[-1] in "12"}
-        chosen = {name: value for name, value in of_atoms.items() if name in needed}
-        values: dict[str, Value] = {**self.numbers, "r": r, **both(chosen, pairs, {})}
-        return expression(values, like=r).expand_as(r)
+        """An expression of pairs, 0 at those that do not count: (n, n, B)."""
+        r = mask.distances(r)
+        return mask.only(self.cutoff.cut(of_pairs(expression, of_atoms, r), r))
 
 
-def custom_generalised_born(force: openmm.CustomGBForce, numbers: Numbers) -> Term:
+def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> Term:
     """Any CustomGBForce, hence HCT, OBC1, OBC2, GBn and GBn2 as OpenMM writes them.
 
     Raises:
         ValueError: The method is a periodic one.
     """
-    count = force.getNumParticles()
+    count = context.n_atoms
     rows = np.array([force.getParticleParameters(k) for k in range(count)], dtype=np.float64)
+    rows = rows.reshape(count, -1)
     exclusions = (force.getExclusionParticles(k) for k in range(force.getNumExclusions()))
     definition = Definition(
+        n_atoms=context.n_atoms,
         values=[
             Stage(*force.getComputedValueParameters(k)) for k in range(force.getNumComputedValues())
         ],
@@ -153,7 +129,7 @@ def custom_generalised_born(force: openmm.CustomGBForce, numbers: Numbers) -> Te
             Stage("", *force.getEnergyTermParameters(k)) for k in range(force.getNumEnergyTerms())
         ],
         parameters={name: rows[:, k] for k, name in enumerate(parameter_names(force))},
-        numbers=numbers,
+        numbers=context.numbers,
         excluded=frozenset((min(i, j), max(i, j)) for i, j in exclusions),
         cutoff=cutoff_distance(force),
     )
@@ -170,13 +146,13 @@ _PAIRS = "-k*charge1*charge2*(1/sqrt(r^2+B1*B2*exp(-r^2/(4*B1*B2)))-shift)"
 _OFFSET = 0.009
 
 
-def obc2(force: openmm.GBSAOBCForce, numbers: Numbers) -> Term:
+def obc2(force: openmm.GBSAOBCForce, context: Context) -> Term:
     """GBSAOBCForce: OBC2 with a surface term, written as computed values.
 
     Raises:
         ValueError: The method is a periodic one.
     """
-    count = force.getNumParticles()
+    count = context.n_atoms
     charge, radius, scale = np.array(
         [plain(force.getParticleParameters(k)) for k in range(count)]
     ).T
@@ -186,17 +162,18 @@ def obc2(force: openmm.GBSAOBCForce, numbers: Numbers) -> Term:
         "surface": plain([force.getSurfaceAreaEnergy()])[0],
         "shift": 0.0 if cutoff is None else 1 / cutoff,
     }
-    unordered = openmm.CustomGBForce.ParticlePairNoExclusions
     definition = Definition(
-        values=[Stage("I", _INTEGRAL, unordered), Stage("B", _RADIUS, _SINGLE)],
+        n_atoms=context.n_atoms,
+        values=[Stage("I", _INTEGRAL, _PAIR_NO_EXCLUSIONS), Stage("B", _RADIUS, _SINGLE)],
         energies=[
-            Stage("", _SELF, _SINGLE), Stage("", _SURFACE, _SINGLE), Stage("", _PAIRS, unordered),
+            Stage("", _SELF, _SINGLE), Stage("", _SURFACE, _SINGLE),
+            Stage("", _PAIRS, _PAIR_NO_EXCLUSIONS),
         ],
         parameters={
             "charge": charge, "radius": radius, "o": radius - _OFFSET,
             "s": scale * (radius - _OFFSET),
         },
-        numbers={**numbers, **constants},
+        numbers={**context.numbers, **constants},
         excluded=frozenset(),
         cutoff=cutoff,
     )  # fmt: skip

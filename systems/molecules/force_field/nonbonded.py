@@ -1,6 +1,6 @@
 """Forces between all pairs of atoms: Lennard-Jones, Coulomb, and custom expressions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import openmm
@@ -9,8 +9,23 @@ from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression, Value
-from systems.molecules.force_field.reading import Numbers, parameter_names, plain, table_functions
-from systems.molecules.force_field.terms import Columns, Indices, Term, all_pairs, without
+from systems.molecules.force_field.reading import (
+    Context,
+    Numbers,
+    parameter_names,
+    plain,
+    table_functions,
+)
+from systems.molecules.force_field.terms import (
+    Combinations,
+    Constants,
+    PairMask,
+    Sum,
+    Term,
+    ordered,
+    upper,
+    vectors,
+)
 
 COULOMB = 138.93545764438198
 """1 / (4 pi epsilon0) in kJ nm / (mol e^2), OpenMM's value."""
@@ -33,7 +48,7 @@ class Cutoff(nn.Module):
         if self.distance is None or self.switch is None:
             return energy
         t = ((r - self.switch) / (self.distance - self.switch)).clamp_min(0)
-        return energy * (1 + t**3 * (-10 + t * (15 - 6 * t)))
+        return energy * (1 + t * t * t * (-10 + t * (15 - 6 * t)))
 
     def cut(self, energy: Tensor, r: Tensor) -> Tensor:
         """Energy, or 0 beyond the cutoff."""
@@ -57,53 +72,70 @@ class ReactionField(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         """Value for a unit charge product over `COULOMB`."""
-        return 1 / r if self.c == 0 else 1 / r + self.k * r.square() - self.c
+        return 1 / r if self.c == 0 else 1 / r + self.k * r * r - self.c
 
 
 class PairPotential(Term):
-    """Lennard-Jones and Coulomb energy of listed pairs.
+    """Lennard-Jones and Coulomb energy of all pairs that count.
 
     Args:
-        pairs: Shape (M, 2).
-        parameters: `charge` (product times `COULOMB`), `sigma`, `epsilon`, each (M,).
+        mask: Which do.
+        parameters: `charge` (product times `COULOMB`), `sigma`, `epsilon`, each (n, n).
         cutoff: Of both parts; switches the Lennard-Jones part.
         field: The Coulomb part.
     """
 
+    needs_distances = True
+
     def __init__(
         self,
-        pairs: np.ndarray,
+        mask: PairMask,
         parameters: Mapping[str, np.ndarray],
         cutoff: Cutoff,
         field: ReactionField,
     ) -> None:
         super().__init__()
-        self.pairs, self.columns = Indices(pairs), Columns(parameters)
+        self.mask, self.constants = mask, Constants(parameters)
         self.cutoff, self.field = cutoff, field
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all pairs."""
-        r = geometry.distance(x, *self.pairs)
-        found = self.columns.like(x)
-        sixth = (found["sigma"] / r) ** 6
-        vdw = 4 * found["epsilon"] * (sixth * (sixth - 1))
-        energy = self.cutoff.switched(vdw, r) + found["charge"] * self.field(r)
-        return self.cutoff.cut(energy, r).sum(0)
+        r = self.mask.distances(r)
+        energy = pair_energy(self.constants.like(x), r, self.cutoff, self.field)
+        return self.mask.only(self.cutoff.cut(energy, r)).sum((0, 1))
 
 
-class Sum(Term):
-    """Several terms that are one force of OpenMM."""
+class ListedPairs(Term):
+    """Lennard-Jones and plain Coulomb energy of listed pairs.
 
-    def __init__(self, terms: Iterable[Term]) -> None:
+    Args:
+        pairs: Vectors between their atoms, M of them.
+        parameters: As those of a PairPotential, each (M,).
+    """
+
+    def __init__(self, pairs: Combinations, parameters: Mapping[str, np.ndarray]) -> None:
         super().__init__()
-        self.terms = nn.ModuleList(terms)
+        self.pairs, self.constants = pairs, Constants(parameters)
+        self.cutoff, self.field = Cutoff(), ReactionField(None, 1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Sum of their energies."""
-        return torch.stack([term(x) for term in self.terms]).sum(0)
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+        """Energy of all pairs."""
+        r = geometry.norm(self.pairs(x))
+        return pair_energy(self.constants.like(x), r, self.cutoff, self.field).sum(0)
 
 
-def nonbonded(force: openmm.NonbondedForce, numbers: Numbers) -> Term:
+def pair_energy(
+    parameters: Mapping[str, Tensor], r: Tensor, cutoff: Cutoff, field: ReactionField
+) -> Tensor:
+    """Lennard-Jones energy, switched, and Coulomb energy at distances r; nothing is cut."""
+    ratio = parameters["sigma"] / r
+    squared = ratio * ratio
+    sixth = squared * squared * squared
+    vdw = 4 * parameters["epsilon"] * (sixth * (sixth - 1))
+    return cutoff.switched(vdw, r) + parameters["charge"] * field(r)
+
+
+def nonbonded(force: openmm.NonbondedForce, context: Context) -> Term:
     """Lennard-Jones and Coulomb forces with exceptions and offsets.
 
     Raises:
@@ -114,25 +146,20 @@ def nonbonded(force: openmm.NonbondedForce, numbers: Numbers) -> Term:
     if force.getUseSwitchingFunction() and distance is not None:
         switch = plain([force.getSwitchingDistance()])[0]
     field = ReactionField(distance, force.getReactionFieldDielectric())
-    particles, exceptions = _particles(force, numbers), _exceptions(force, numbers)
-    pairs = all_pairs(force.getNumParticles())
-    pairs = without(pairs, {(min(i, j), max(i, j)) for i, j in exceptions})
-    i, j = pairs.T
+    particles, exceptions = _particles(force, context.numbers), _exceptions(force, context.numbers)
     charge, sigma, epsilon = particles.T
     parameters = {
-        "charge": COULOMB * charge[i] * charge[j],
-        "sigma": 0.5 * (sigma[i] + sigma[j]),
-        "epsilon": np.sqrt(epsilon[i] * epsilon[j]),
+        "charge": COULOMB * np.outer(charge, charge),
+        "sigma": 0.5 * (sigma[:, None] + sigma),
+        "epsilon": np.sqrt(np.outer(epsilon, epsilon)),
     }
-    used = (parameters["charge"] != 0) | (parameters["epsilon"] != 0)
-    parameters = {name: values[used] for name, values in parameters.items()}
-    terms = [PairPotential(pairs[used], parameters, Cutoff(distance, switch), field)]
+    mask = PairMask(upper(context.n_atoms, set(exceptions)))
+    terms: list[Term] = [PairPotential(mask, parameters, Cutoff(distance, switch), field)]
     kept = {pair: row for pair, row in exceptions.items() if row[0] != 0 or row[2] != 0}
     if kept:
         charge, sigma, epsilon = np.array(list(kept.values())).T
         own = {"charge": COULOMB * charge, "sigma": sigma, "epsilon": epsilon}
-        plain_coulomb = ReactionField(None, 1.0)
-        terms.append(PairPotential(np.array(list(kept)), own, Cutoff(), plain_coulomb))
+        terms.append(ListedPairs(vectors(np.array(list(kept)), context.n_atoms), own))
     return Sum(terms)
 
 
@@ -176,71 +203,77 @@ def cutoff_distance(force: openmm.Force) -> float | None:
 
 
 class CustomPairs(Term):
-    """Sum over listed pairs of an expression of r and of the parameters of both atoms.
+    """Sum over pairs of an expression of r and of the parameters of both atoms.
 
     Args:
-        pairs: Shape (M, 2).
+        mask: Which pairs count, the first atom first.
         expression: Of r, name1 and name2 for each parameter or computed value, and globals.
         parameters: Of the atoms, each (n_atoms,).
         computed: Expressions of single atoms' parameters, by name, in order.
         numbers: Global parameters.
-        functions: Tables by name.
+        tables: Tabulated functions by name.
         cutoff: Cutoff with its switch.
     """
 
+    needs_distances = True
+
     def __init__(  # noqa: PLR0913
         self,
-        pairs: np.ndarray,
+        mask: PairMask,
         expression: Expression,
         parameters: Mapping[str, np.ndarray],
         computed: Mapping[str, Expression],
         numbers: Numbers,
         *,
-        functions: nn.ModuleDict,
+        tables: nn.ModuleDict,
         cutoff: Cutoff,
     ) -> None:
         super().__init__()
-        self.pairs, self.columns = Indices(pairs), Columns(parameters)
+        self.mask, self.constants = mask, Constants(parameters)
         self.expression, self.computed = expression, dict(computed)
-        self.numbers, self.functions, self.cutoff = dict(numbers), functions, cutoff
+        self.numbers, self.tables, self.cutoff = dict(numbers), tables, cutoff
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all pairs."""
-        of_atoms: dict[str, Value] = {**self.numbers, **self.columns.like(x)}
-        n_atoms = x.shape[1]
+        of_atoms: dict[str, Value] = {**self.numbers, **self.constants.like(x)}
+        of_atoms |= dict(zip("xyz", x, strict=True))
         for name, expression in self.computed.items():
-            values = dict(zip("xyz", x, strict=True)) | of_atoms
-            of_atoms[name] = expression(values, like=x).expand(n_atoms, -1)
-        r = geometry.distance(x, *self.pairs)
-        values = {**self.numbers, "r": r, **both(of_atoms, self.pairs, self.numbers)}
-        energy = self.expression(values, like=x).expand_as(r)
-        return self.cutoff.cut(self.cutoff.switched(energy, r), r).sum(0)
+            of_atoms[name] = expression(of_atoms, like=x).expand_as(x[0])
+        r = self.mask.distances(r)
+        energy = of_pairs(self.expression, of_atoms, r)
+        return self.mask.only(self.cutoff.cut(self.cutoff.switched(energy, r), r)).sum((0, 1))
 
 
-def both(of_atoms: Mapping[str, Value], pairs: Indices, numbers: Numbers) -> dict[str, Tensor]:
-    """Values of both atoms of each pair: name -> name1, name2, each (M, B) or (M, 1)."""
-    found = {}
-    for name, value in of_atoms.items():
-        if name not in numbers and isinstance(value, Tensor):
-            for k, index in enumerate(pairs):
-                found[f"{name}{k + 1}"] = value.index_select(0, index)
-    return found
+def of_pairs(expression: Expression, of_atoms: Mapping[str, Value], r: Tensor) -> Tensor:
+    """An expression of name1, name2 and r at all ordered pairs.
+
+    Args:
+        expression: The expression.
+        of_atoms: Values of atoms by name, (n, B) or (n, 1), and numbers.
+        r: Distances, (n, n, B).
+
+    Returns:
+        Shape (n, n, B).
+    """
+    values: dict[str, Value] = {}
+    for name in expression.variables:
+        value = of_atoms.get(name[:-1]) if name[-1] in "12" else None
+        if isinstance(value, Tensor):
+            values[name] = value.unsqueeze(1) if name[-1] == "1" else value.unsqueeze(0)
+        elif name in of_atoms:
+            values[name] = of_atoms[name]
+    values["r"] = r
+    return expression(values, like=r).expand_as(r)
 
 
-def custom_nonbonded(force: openmm.CustomNonbondedForce, numbers: Numbers) -> Term:
+def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> Term:
     """An expression of r and the parameters of both atoms, over all pairs or groups of them.
 
     Raises:
         ValueError: The method is a periodic one.
     """
-    count = force.getNumParticles()
-    excluded = {
-        (min(i, j), max(i, j))
-        for i, j in (force.getExclusionParticles(k) for k in range(force.getNumExclusions()))
-    }
-    pairs = without(_interacting(force), excluded)
-    values = np.array([force.getParticleParameters(k) for k in range(count)], dtype=np.float64)
-    names = parameter_names(force)
+    rows = [force.getParticleParameters(k) for k in range(context.n_atoms)]
+    values = np.array(rows, dtype=np.float64).reshape(context.n_atoms, -1)
     tables = table_functions(force)
     computed = {}
     for k in range(force.getNumComputedValues()):
@@ -251,24 +284,24 @@ def custom_nonbonded(force: openmm.CustomNonbondedForce, numbers: Numbers) -> Te
     if force.getUseSwitchingFunction() and distance is not None:
         switch = plain([force.getSwitchingDistance()])[0]
     return CustomPairs(
-        pairs, Expression(force.getEnergyFunction(), dict(tables)),
-        {name: values[:, k] for k, name in enumerate(names)}, computed, numbers,
-        functions=tables, cutoff=Cutoff(distance, switch),
+        PairMask(_counts(force, context.n_atoms)),
+        Expression(force.getEnergyFunction(), dict(tables)),
+        {name: values[:, k] for k, name in enumerate(parameter_names(force))}, computed,
+        context.numbers, tables=tables, cutoff=Cutoff(distance, switch),
     )  # fmt: skip
 
 
-def _interacting(force: openmm.CustomNonbondedForce) -> np.ndarray:
-    """Pairs of a force: all, or those of its interaction groups, each as often as OpenMM counts."""
+def _counts(force: openmm.CustomNonbondedForce, n_atoms: int) -> np.ndarray:
+    """How often each pair counts: once, or as often as the interaction groups say."""
+    excluded = {tuple(force.getExclusionParticles(k)) for k in range(force.getNumExclusions())}
     if force.getNumInteractionGroups() == 0:
-        return all_pairs(force.getNumParticles())
-    pairs: list[tuple[int, int]] = []
+        return upper(n_atoms, excluded)
+    counts = np.zeros((n_atoms, n_atoms))
     for k in range(force.getNumInteractionGroups()):
         first, second = (set(group) for group in force.getInteractionGroupParameters(k))
         twice = first & second
-        pairs += [
-            (i, j)
-            for i in sorted(first)
-            for j in sorted(second)
-            if i != j and not (i > j and i in twice and j in twice)
-        ]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        for i in first:
+            for j in second:
+                if i != j and not (i > j and i in twice and j in twice):
+                    counts[i, j] += 1
+    return counts * (ordered(n_atoms, excluded) != 0)

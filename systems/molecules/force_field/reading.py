@@ -1,6 +1,7 @@
 """What is read from OpenMM's objects: plain numbers, names of parameters, tables, globals."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import openmm
 from openmm import unit
@@ -9,6 +10,20 @@ from torch import nn
 from systems.molecules.force_field.tables import tabulated
 
 Numbers = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What translating one force takes from the whole system.
+
+    Args:
+        n_atoms: Number of particles.
+        numbers: Values of all global parameters.
+    """
+
+    n_atoms: int
+    numbers: Numbers
+
 
 _KINDS_OF_PARAMETER = ("Bond", "Angle", "Torsion", "Particle")
 

@@ -185,14 +185,31 @@ def test_a_straight_molecule_can_have_other_references():
     torch.testing.assert_close(molecule.energies(y), energy, atol=1e-8, rtol=0)
 
 
+def test_a_methyl_group_turned_inside_out_lies_outside(alanine):
+    """One configuration of many changes nothing of the chart and is not in its domain."""
+    x = turned(alanine, [7]).repeat(3, 1, 1)
+    x[len(alanine.x) :] = alanine.x.repeat(2, 1, 1)
+    chart, without = fit(alanine.molecule, x), torch.cat([x[:7], x[8:]])
+    inside = chart.in_domain(chart.to_internal(x)[0])
+    assert inside.nonzero()[:, 0].tolist() == [k for k in range(len(x)) if k != 7]
+    torch.testing.assert_close(chart.whiten, fit(alanine.molecule, without).whiten)
+
+
 def test_broken_methyl_groups_are_refused(alanine):
+    x = turned(alanine, range(50))
+    with pytest.raises(ValueError, match="50 configuration.*more than half a turn apart"):
+        fit(alanine.molecule, x)
+
+
+def turned(alanine, chosen):
+    """Frames of alanine dipeptide with the hydrogens of a methyl group on one side, in some."""
     rows, group = alanine.chart.coordinates.zmatrix.rows, alanine.chart.coordinates.leaves[1]
     a, b, c = (rows[row][0] for row in group.tolist())
     parent = rows[group[0]][1]
     x = alanine.x.clone()
-    x[7, [a, b, c]] = x[7, [a]] + 0.01 * (x[7, [a, b, c]] - x[7, [parent]])
-    with pytest.raises(ValueError, match="1 configuration.*more than half a turn apart"):
-        fit(alanine.molecule, x)
+    for k in chosen:
+        x[k, [a, b, c]] = x[k, [a]] + 0.01 * (x[k, [a, b, c]] - x[k, [parent]])
+    return x
 
 
 def published(molecule):

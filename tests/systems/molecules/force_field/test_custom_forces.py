@@ -203,6 +203,17 @@ def test_custom_generalised_born(cutoff):
     check(force)
 
 
+def test_computed_values_without_parameters():
+    force = openmm.CustomGBForce()
+    force.addComputedValue("I", "exp(-r)", openmm.CustomGBForce.ParticlePair)
+    force.addComputedValue("J", "2", openmm.CustomGBForce.SingleParticle)
+    force.addEnergyTerm("I^2*J", openmm.CustomGBForce.SingleParticle)
+    force.addEnergyTerm("J1*r", openmm.CustomGBForce.ParticlePair)
+    for _ in range(N):
+        force.addParticle([])
+    check(force)
+
+
 def test_computed_values_that_respect_exclusions():
     force = openmm.CustomGBForce()
     force.addPerParticleParameter("s")
