@@ -11,9 +11,8 @@ TRADE residual that it enters.
 import argparse
 import os
 import sys
-import time
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
 
@@ -42,6 +41,7 @@ from pipeline.console import print_table
 from pipeline.model import Model, load_model
 from pipeline.run_directory import RunDirectory
 from pipeline.stages import Surroundings, build_target
+from pipeline.timing import median_seconds
 from systems.ledger import EnergyLedger
 from systems.molecules import default_cache_dir
 
@@ -79,16 +79,13 @@ def time_all(
 ) -> dict[str, float]:
     """Median seconds of a forward and backward pass of each loss."""
     generator = Generator().manual_seed(0)
-    taken: dict[str, list[float]] = {name: [] for name in losses}
-    for repeat in range(repeats + 1):
-        for name, objective in losses.items():
-            started = time.perf_counter()
-            terms = objective(model.flow, batch, step=1, generator=generator)
-            terms.loss.backward()
-            if repeat:  # the first round fills caches and tables
-                taken[name].append(time.perf_counter() - started)
-            model.flow.zero_grad(set_to_none=True)
-    return {name: median(values) for name, values in taken.items()}
+
+    def pass_of(objective: Objective) -> None:
+        model.flow.zero_grad(set_to_none=True)
+        objective(model.flow, batch, step=1, generator=generator).loss.backward()
+
+    passes = {name: partial(pass_of, objective) for name, objective in losses.items()}
+    return median_seconds(passes, repeats=repeats)
 
 
 def derivative_error(model: Model, target: Target) -> dict[str, float]:
