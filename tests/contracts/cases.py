@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from systems.charts import ChartedTarget, fit_chart
-from systems.molecules import OpenMMTarget, named
+from systems.molecules import OpenMMTarget, TensorTarget, named
 from systems.toys import (
     DoubleWell2D,
     GaussianMixture,
@@ -50,6 +50,7 @@ TARGETS: dict[str, TargetCase] = {
     "ManyWell": TargetCase(lambda: ManyWell(n_dims=8)),
     "GaussianMixture": TargetCase(GaussianMixture),
     "OpenMMTarget": TargetCase(lambda: OpenMMTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
+    "TensorTarget": TargetCase(lambda: TensorTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
     "ChartedTarget": TargetCase(
         lambda: ChartedTarget(OpenMMTarget(MOLECULE), chart()), charted, KELVIN, tolerance=1e-4
     ),

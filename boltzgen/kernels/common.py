@@ -1,0 +1,114 @@
+"""What the Metropolis kernels share: energies with gradients, acceptance, checks of a state."""
+
+from typing import NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.checks import check_controls, check_event
+from boltzgen.errors import NonFiniteError
+from boltzgen.protocols import Target
+from boltzgen.random import draw_uniform
+
+
+class Info(NamedTuple):
+    """What a step did to each chain.
+
+    Args:
+        accepted: Whether the proposal was taken, bool (B,).
+        acceptance: The probability with which it was to be, (B,).
+    """
+
+    accepted: Tensor
+    acceptance: Tensor
+
+
+class Moving(Protocol):
+    """A state with a position, its energy and gradient, and a step size of each chain."""
+
+    @property
+    def x(self) -> Tensor:
+        """Configurations, (B, *E)."""
+
+    @property
+    def energy(self) -> Tensor:
+        """Reduced energy, (B,)."""
+
+    @property
+    def gradient(self) -> Tensor:
+        """Its gradient in x, (B, *E)."""
+
+    @property
+    def step_size(self) -> Tensor:
+        """Step size, (B,)."""
+
+    def _replace(self: "MovingT", **fields: Tensor) -> "MovingT":
+        """The same with other fields, as of every NamedTuple."""
+
+
+MovingT = TypeVar("MovingT", bound=Moving)
+
+
+def energy_and_gradient(target: Target, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Reduced energy (B,) and its gradient (B, *E), detached; no gradient where it is +inf.
+
+    Raises:
+        NonFiniteError: The target returned NaN.
+    """
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        energy = target.energy(leaf, c)
+        (gradient,) = torch.autograd.grad(energy.sum(), leaf)
+    energy = energy.detach()
+    if bool(energy.isnan().any()):
+        raise NonFiniteError(f"energy: NaN in {int(energy.isnan().sum())} of {len(energy)} rows")
+    allowed = wide(energy != torch.inf, x)
+    return energy, torch.where(allowed, gradient, 0.0)
+
+
+def started(target: Target, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Energy and gradient of the configurations a chain is to start from.
+
+    Raises:
+        ValueError: A shape is wrong, or a configuration is forbidden.
+    """
+    check_event("x", x, target.event_shape)
+    check_controls("c", c, len(x), len(target.control_names))
+    energy, gradient = energy_and_gradient(target, x, c)
+    n_bad = int((energy == torch.inf).sum())
+    if n_bad:
+        raise ValueError(f"x: expected allowed configurations, got {n_bad} of energy +inf")
+    return energy, gradient
+
+
+def accept(log_ratio: Tensor, *, generator: Generator) -> Info:
+    """Metropolis: accept with probability min(1, exp(log_ratio)); NaN counts as 0."""
+    acceptance = log_ratio.nan_to_num(nan=-torch.inf, posinf=torch.inf).clamp_max(0).exp()
+    uniform = draw_uniform(log_ratio.shape, like=log_ratio, generator=generator)
+    return Info(uniform < acceptance, acceptance)
+
+
+def wide(rows: Tensor, x: Tensor) -> Tensor:
+    """Bring (B,) to (B, 1, ..., 1), to go with x of shape (B, *E)."""
+    return rows.reshape(-1, *[1] * (x.dim() - 1))
+
+
+def rows_sum(x: Tensor) -> Tensor:
+    """Sum over all but the first axis: (B, *E) -> (B,)."""
+    return x.flatten(1).sum(1)
+
+
+def per_chain(name: str, value: Tensor | float, like: Tensor) -> Tensor:
+    """A positive number, or one for each chain, as (B,).
+
+    Raises:
+        ValueError: Another shape, or a value that is not finite and positive.
+    """
+    found = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    if found.dim() == 0:
+        found = found.expand(len(like)).clone()
+    if tuple(found.shape) != (len(like),):
+        raise ValueError(f"{name}: expected a number or shape ({len(like)},), got {found.shape}")
+    if not bool((found.isfinite() & (found > 0)).all()):
+        raise ValueError(f"{name}: expected finite numbers above 0, got {found.min().item()}")
+    return found

@@ -1,0 +1,91 @@
+"""Hamiltonian Monte Carlo with jittered length."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.checks import check_at_least
+from boltzgen.kernels.common import (
+    Info,
+    accept,
+    energy_and_gradient,
+    per_chain,
+    rows_sum,
+    started,
+    wide,
+)
+from boltzgen.protocols import Target
+from boltzgen.random import draw_normal
+
+
+class HMCState(NamedTuple):
+    """Position x (B, *E), its reduced energy (B,) and gradient (B, *E), step size (B,)."""
+
+    x: Tensor
+    energy: Tensor
+    gradient: Tensor
+    step_size: Tensor
+
+
+class HMC:
+    """Fresh momenta, some leapfrog steps, Metropolis.
+
+    The number of leapfrog steps is drawn anew each time, uniformly between half and one and a half
+    times `n_leapfrog`, so that no component stays in step with its own period; it is the same for
+    all chains of a batch.
+
+    Args:
+        target: The target.
+        step_size: Of the leapfrog, a number or one for each chain (B,).
+        n_leapfrog: Mean number of leapfrog steps, at least 1.
+        scale: Size of each component of x (the square root of its inverse mass), broadcasting to
+            the event shape.
+
+    References:
+        Duane et al., Phys. Lett. B 195, 216 (1987); Neal, MCMC using Hamiltonian dynamics (2011),
+        arXiv:1206.1901.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        step_size: Tensor | float,
+        n_leapfrog: int,
+        scale: Tensor | float = 1.0,
+    ) -> None:
+        check_at_least("n_leapfrog", n_leapfrog, 1)
+        self.target, self.step_size, self.scale = target, step_size, scale
+        self.n_leapfrog = n_leapfrog
+
+    def init(self, x: Tensor, c: Tensor) -> HMCState:
+        """State at configurations x (B, *E) and controls c (B, C).
+
+        Raises:
+            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive.
+        """
+        energy, gradient = started(self.target, x, c)
+        return HMCState(x, energy, gradient, per_chain("step_size", self.step_size, x))
+
+    def step(self, state: HMCState, c: Tensor, *, generator: Generator) -> tuple[HMCState, Info]:
+        """One trajectory for every chain."""
+        h = wide(state.step_size, state.x) * self.scale
+        start = draw_normal(state.x.shape, like=state.x, generator=generator)
+        low, high = (self.n_leapfrog + 1) // 2, self.n_leapfrog + self.n_leapfrog // 2
+        n_steps = int(torch.randint(low, high + 1, (1,), generator=generator))
+        y, energy, gradient, momentum = state.x, state.energy, state.gradient, start
+        for _ in range(n_steps):
+            momentum = momentum - 0.5 * h * gradient
+            y = y + h * momentum
+            energy, gradient = energy_and_gradient(self.target, y, c)
+            momentum = momentum - 0.5 * h * gradient
+        kinetic = 0.5 * rows_sum(start**2 - momentum**2)
+        info = accept(state.energy - energy + kinetic, generator=generator)
+        taken = wide(info.accepted, y)
+        return HMCState(
+            torch.where(taken, y, state.x),
+            torch.where(info.accepted, energy, state.energy),
+            torch.where(taken, gradient, state.gradient),
+            state.step_size,
+        ), info

@@ -1,0 +1,71 @@
+"""Metropolis-adjusted Langevin algorithm."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.kernels.common import (
+    Info,
+    accept,
+    energy_and_gradient,
+    per_chain,
+    rows_sum,
+    started,
+    wide,
+)
+from boltzgen.protocols import Target
+from boltzgen.random import draw_normal
+
+
+class MALAState(NamedTuple):
+    """Position x (B, *E), its reduced energy (B,) and gradient (B, *E), step size (B,)."""
+
+    x: Tensor
+    energy: Tensor
+    gradient: Tensor
+    step_size: Tensor
+
+
+class MALA:
+    """Drift down the gradient and noise, y = x - h^2 s^2 grad E / 2 + h s xi, then Metropolis.
+
+    Args:
+        target: The target.
+        step_size: h, a number or one for each chain (B,).
+        scale: s, the size of each component of x, broadcasting to the event shape.
+
+    References:
+        Roberts and Tweedie, Bernoulli 2, 341 (1996).
+    """
+
+    def __init__(
+        self, target: Target, *, step_size: Tensor | float, scale: Tensor | float = 1.0
+    ) -> None:
+        self.target, self.step_size, self.scale = target, step_size, scale
+
+    def init(self, x: Tensor, c: Tensor) -> MALAState:
+        """State at configurations x (B, *E) and controls c (B, C).
+
+        Raises:
+            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive.
+        """
+        energy, gradient = started(self.target, x, c)
+        return MALAState(x, energy, gradient, per_chain("step_size", self.step_size, x))
+
+    def step(self, state: MALAState, c: Tensor, *, generator: Generator) -> tuple[MALAState, Info]:
+        """One proposal for every chain."""
+        x, h = state.x, wide(state.step_size, state.x) * self.scale
+        noise = draw_normal(x.shape, like=x, generator=generator)
+        y = x - 0.5 * h**2 * state.gradient + h * noise
+        energy, gradient = energy_and_gradient(self.target, y, c)
+        back = (x - y + 0.5 * h**2 * gradient) / h
+        log_ratio = state.energy - energy + 0.5 * rows_sum(noise**2 - back**2)
+        info = accept(log_ratio, generator=generator)
+        taken = wide(info.accepted, x)
+        return MALAState(
+            torch.where(taken, y, x),
+            torch.where(info.accepted, energy, state.energy),
+            torch.where(taken, gradient, state.gradient),
+            state.step_size,
+        ), info
