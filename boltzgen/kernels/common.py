@@ -1,6 +1,7 @@
 """What the Metropolis kernels share: energies with gradients, acceptance, checks of a state."""
 
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -42,7 +43,8 @@ class Moving(Protocol):
     def step_size(self) -> Tensor:
         """Step size, (B,)."""
 
-    def _replace(self: "MovingT", **fields: Tensor) -> "MovingT":
+    @property
+    def _replace(self) -> Callable[..., Self]:
         """The same with other fields, as of every NamedTuple."""
 
 

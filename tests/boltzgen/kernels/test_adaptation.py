@@ -45,9 +45,8 @@ def test_groups_have_steps_of_their_own_and_sampling_afterwards_is_exact(generat
     kernel = HMC(target, step_size=0.1, n_leapfrog=4)
     groups = (c[:, 0] > 1).long()
     averaging = DualAveraging(0.8, groups=groups)
-    state = tune(
-        kernel, kernel.init(x, c), c, n_steps=150, generator=generator, averaging=averaging
-    )
+    state = kernel.init(x, c)
+    state = tune(kernel, state, c, n_steps=150, generator=generator, averaging=averaging)
     cold, hot = (state.step_size[groups == k].unique() for k in range(2))
     assert len(cold) == len(hot) == 1
     assert hot > 1.3 * cold

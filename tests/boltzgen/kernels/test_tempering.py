@@ -43,8 +43,8 @@ def test_swaps_are_permutations_of_neighbours(generator):
 
 
 def test_swap_acceptance_of_harmonic_wells(generator):
-    """For two wells at T1 < T2 in d = 2 dimensions, u = E T is Gamma(1) with mean T, so that the
-    acceptance E[min(1, exp(db (u2 - u1)))] with db = 1 / T1 - 1 / T2 < 0 ... is 2 T1 / (T1 + T2)."""
+    """In two dimensions u is exponential with mean T; the mean of min(1, exp((b1 - b2)(u1 - u2)))
+    with b = 1 / T over two such u is 2 T1 / (T1 + T2)."""
     target = HarmonicWell(n_dims=2)
     cold, hot = 0.5, 1.5
     x, c = started(target, [cold, hot], generator, n=40_000)
