@@ -84,7 +84,7 @@ def draw_profile(
     _draw_bars(middle, values, errors, ax, _MODEL_LOOK)
     drawn = values if reference is None else np.concatenate([values, reference[0]])
     ax.set_yscale("log")
-    ax.set_ylim(bottom=max(0.3 * float(drawn[drawn > 0].min()), _LEAST_POPULATION))
+    ax.set_ylim(bottom=max(0.3 * float(drawn[drawn > 0].min()), _LEAST_POPULATION), top=1.0)
     ax.set_xlim(-180, 180)
     ax.set_xticks(_TICKS)
     ax.set_xlabel(rf"${angle}$ / degrees")

@@ -217,13 +217,15 @@ def training_section(story: Story) -> Section:
     names = {
         "nll": "negative log-likelihood of the data / nats",
         "trade_rms": "rms TRADE residual, d log q / d log T",
-        "log_variance_rms": "rms log-weight, samples",
-        "data_log_variance_rms": "rms log-weight, data",
+        "log_variance_rms": "rms log-weight of samples",
+        "data_log_variance_rms": "rms log-weight of data",
         "gradient_norm": "gradient norm",
     }
     shown = [name for name in names if any(name in row for row in story.history)]
-    figure = new_figure(2, 2, width=9.5)
-    for ax, name in zip(figure.axes, shown, strict=False):
+    figure = new_figure(-(-len(shown) // 2), 2, width=9.5)
+    for ax in figure.axes[len(shown) :]:
+        ax.remove()
+    for ax, name in zip(figure.axes, shown, strict=True):
         rows = [(row["step"], row[name]) for row in story.history if row.get(name) is not None]
         steps, values = (np.array(column) for column in zip(*rows, strict=True))
         smooth = _running_median(values)
