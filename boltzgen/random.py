@@ -47,6 +47,12 @@ def draw_uniform(shape: Sequence[int], *, like: Tensor, generator: Generator) ->
     return drawn.to(like.device)
 
 
+def draw_index(n_values: int, n_draws: int, *, generator: Generator) -> Tensor:
+    """Whole numbers uniform in 0 to n_values - 1, shape (n_draws,), brought to the CPU."""
+    drawn = torch.randint(n_values, (n_draws,), generator=generator, device=generator.device)
+    return drawn.cpu()
+
+
 @contextmanager
 def seeded(generator: Generator) -> Iterator[None]:
     """Seed torch's global generator inside the block only, for layers that take no generator."""

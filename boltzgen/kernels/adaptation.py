@@ -83,9 +83,17 @@ def tune(
         averaging: How; by default towards an acceptance of 0.8, all chains alike.
 
     Raises:
-        ValueError: There are no steps, or the groups have another shape.
+        ValueError: There are no steps or chains, the groups have another shape, or the kernel has
+            no step size or accepts everything.
     """
     check_at_least("n_steps", n_steps, 1)
+    if not hasattr(state, "step_size") or not getattr(kernel, "metropolis", True):
+        raise ValueError(
+            f"kernel: expected one with a step size and a Metropolis test, got "
+            f"{type(kernel).__name__}; of a replica exchange, tune the inner kernel"
+        )
+    if len(state.x) == 0:
+        raise ValueError("state: expected at least one chain, got none")
     averaging = averaging or DualAveraging()
     groups = averaging.groups
     if groups is None:

@@ -100,6 +100,26 @@ def rows_sum(x: Tensor) -> Tensor:
     return x.flatten(1).sum(1)
 
 
+def scale_of(scale: Tensor | float, x: Tensor) -> Tensor:
+    """Sizes of the components of x, a number or broadcasting to the event shape, as x has them.
+
+    Raises:
+        ValueError: Another shape, or a value that is not finite and positive.
+    """
+    found = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
+    fits = found.dim() < x.dim() and all(
+        a in (1, b) for a, b in zip(found.shape[::-1], x.shape[:0:-1], strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"scale: expected a number or a shape that broadcasts to {tuple(x.shape[1:])}, got "
+            f"{tuple(found.shape)}"
+        )
+    if not bool((found.isfinite() & (found > 0)).all()):
+        raise ValueError(f"scale: expected finite numbers above 0, got {found.min().item()}")
+    return found
+
+
 def per_chain(name: str, value: Tensor | float, like: Tensor) -> Tensor:
     """A positive number, or one for each chain, as (B,).
 

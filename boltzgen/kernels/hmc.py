@@ -12,11 +12,12 @@ from boltzgen.kernels.common import (
     energy_and_gradient,
     per_chain,
     rows_sum,
+    scale_of,
     started,
     wide,
 )
 from boltzgen.protocols import Target
-from boltzgen.random import draw_normal
+from boltzgen.random import draw_index, draw_normal
 
 
 class HMCState(NamedTuple):
@@ -63,17 +64,19 @@ class HMC:
         """State at configurations x (B, *E) and controls c (B, C).
 
         Raises:
-            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive.
+            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or
+                the scale does not fit.
         """
         energy, gradient = started(self.target, x, c)
+        scale_of(self.scale, x)
         return HMCState(x, energy, gradient, per_chain("step_size", self.step_size, x))
 
     def step(self, state: HMCState, c: Tensor, *, generator: Generator) -> tuple[HMCState, Info]:
         """One trajectory for every chain."""
-        h = wide(state.step_size, state.x) * self.scale
+        h = wide(state.step_size, state.x) * scale_of(self.scale, state.x)
         start = draw_normal(state.x.shape, like=state.x, generator=generator)
         low, high = (self.n_leapfrog + 1) // 2, self.n_leapfrog + self.n_leapfrog // 2
-        n_steps = int(torch.randint(low, high + 1, (1,), generator=generator))
+        n_steps = low + int(draw_index(high - low + 1, 1, generator=generator))
         y, energy, gradient, momentum = state.x, state.energy, state.gradient, start
         for _ in range(n_steps):
             momentum = momentum - 0.5 * h * gradient

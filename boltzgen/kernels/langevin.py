@@ -12,6 +12,7 @@ from boltzgen.kernels.common import (
     energy_and_gradient,
     per_chain,
     rows_sum,
+    scale_of,
     started,
     wide,
 )
@@ -36,7 +37,8 @@ class Langevin:
     """Half kick, half drift, friction with noise, half drift, half kick.
 
     Without correction the positions follow p up to an error of second order in the step, which
-    vanishes for a harmonic target. With `metropolis` a step is accepted with probability
+    vanishes for a harmonic target; only a step to where the energy is +inf is turned back. With
+    `metropolis` a step is accepted with probability
     min(1, exp(-work)), work being the change of total energy in kicks and drifts; at a rejection
     the velocity is turned back, and p is followed exactly.
 
@@ -72,9 +74,11 @@ class Langevin:
         Velocities take a few times 1 / friction to warm up; `draw_velocities` makes them at once.
 
         Raises:
-            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive.
+            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or
+                the scale does not fit.
         """
         energy, gradient = started(self.target, x, c)
+        scale_of(self.scale, x)
         step_size = per_chain("step_size", self.step_size, x)
         return LangevinState(x, energy, gradient, step_size, torch.zeros_like(x))
 
@@ -88,7 +92,7 @@ class Langevin:
     ) -> tuple[LangevinState, Info]:
         """One time step of every chain."""
         time = wide(state.step_size, state.x)
-        h, keep = time * self.scale, torch.exp(-self.friction * time)
+        h, keep = time * scale_of(self.scale, state.x), torch.exp(-self.friction * time)
         kicked = state.velocity - 0.5 * h * state.gradient
         y = state.x + 0.5 * h * kicked
         noise = draw_normal(y.shape, like=y, generator=generator)
@@ -96,13 +100,13 @@ class Langevin:
         y = y + 0.5 * h * mixed
         energy, gradient = energy_and_gradient(self.target, y, c)
         velocity = mixed - 0.5 * h * gradient
-        if not self.metropolis:
-            ones = torch.ones_like(energy)
-            new = LangevinState(y, energy, gradient, state.step_size, velocity)
-            return new, Info(ones.bool(), ones)
-        kinetic = kicked**2 - state.velocity**2 + velocity**2 - mixed**2
-        work = energy - state.energy + 0.5 * rows_sum(kinetic)
-        info = accept(-work, generator=generator)
+        if self.metropolis:
+            kinetic = kicked**2 - state.velocity**2 + velocity**2 - mixed**2
+            work = energy - state.energy + 0.5 * rows_sum(kinetic)
+            info = accept(-work, generator=generator)
+        else:
+            allowed = energy < torch.inf
+            info = Info(allowed, allowed.to(energy.dtype))
         taken = wide(info.accepted, y)
         return LangevinState(
             torch.where(taken, y, state.x),

@@ -11,6 +11,7 @@ from boltzgen.kernels.common import (
     energy_and_gradient,
     per_chain,
     rows_sum,
+    scale_of,
     started,
     wide,
 )
@@ -48,14 +49,16 @@ class MALA:
         """State at configurations x (B, *E) and controls c (B, C).
 
         Raises:
-            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive.
+            ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or
+                the scale does not fit.
         """
         energy, gradient = started(self.target, x, c)
+        scale_of(self.scale, x)
         return MALAState(x, energy, gradient, per_chain("step_size", self.step_size, x))
 
     def step(self, state: MALAState, c: Tensor, *, generator: Generator) -> tuple[MALAState, Info]:
         """One proposal for every chain."""
-        x, h = state.x, wide(state.step_size, state.x) * self.scale
+        x, h = state.x, wide(state.step_size, state.x) * scale_of(self.scale, state.x)
         noise = draw_normal(x.shape, like=x, generator=generator)
         y = x - 0.5 * h**2 * state.gradient + h * noise
         energy, gradient = energy_and_gradient(self.target, y, c)

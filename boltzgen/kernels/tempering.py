@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from boltzgen.checks import check_at_least
+from boltzgen.checks import check_at_least, check_controls
 from boltzgen.kernels.common import MovingT, accept
 from boltzgen.protocols import Kernel, Target
 
@@ -72,6 +72,7 @@ class ReplicaExchange(Generic[MovingT]):
         Raises:
             ValueError: The rows are not whole ladders with the same rungs, or as `kernel.init`.
         """
+        check_controls("c", c, len(x), len(self.target.control_names))
         if len(x) == 0 or len(x) % self.n_rungs:
             raise ValueError(f"x: expected a multiple of {self.n_rungs} rows, got {len(x)}")
         rungs = c.unflatten(0, (-1, self.n_rungs))
@@ -182,8 +183,11 @@ def balanced_ladder(values: Tensor, acceptance: Tensor, *, wanted: float) -> Ten
     Raises:
         ValueError: The values do not increase, shapes differ, or the pilot never swapped.
     """
-    if values.dim() != 1 or len(values) < 2 or not bool((values.diff() > 0).all()):
-        raise ValueError(f"values: expected two or more increasing numbers, got {values}")
+    rising = values.dim() == 1 and len(values) > 1 and bool((values.diff() > 0).all())
+    if not rising or not values.is_floating_point() or not values[0] > 0:
+        raise ValueError(
+            f"values: expected two or more increasing floating-point numbers above 0, got {values}"
+        )
     if acceptance.shape != (len(values) - 1,) or not bool((acceptance > 0).all()):
         raise ValueError(
             f"acceptance: expected {len(values) - 1} numbers above 0, got {acceptance.tolist()}; "

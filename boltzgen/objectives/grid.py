@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from boltzgen.checks import check_at_least
+from boltzgen.random import draw_index
 
 
 class ControlGrid(nn.Module):
@@ -56,7 +57,7 @@ class ControlGrid(nn.Module):
         """
         if reach == 0:
             return index
-        steps = torch.randint(reach + 1, index.shape, generator=generator)
+        steps = draw_index(reach + 1, len(index), generator=generator)
         gaps = torch.tensor(self.boundaries) - index[:, None]
         gap = gaps.gather(1, gaps.abs().argmin(1, keepdim=True))[:, 0]
         return index + gap.sign() * steps.minimum(gap.abs())

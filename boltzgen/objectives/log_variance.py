@@ -64,7 +64,15 @@ class LogVariance(nn.Module):
 
 
 def _medians(values: Tensor, c: Tensor) -> Tensor:
-    """For each value (B,) the median of those at the same control, NaN left out; 0 for none."""
+    """For each value (B,) the median of those at the same control, NaN left out; 0 for none.
+
+    Raises:
+        ValueError: No two points share a control, so that there is nothing to compare.
+    """
     groups, member = torch.unique(c, dim=0, return_inverse=True)
+    if len(groups) == len(c):
+        raise ValueError(
+            f"points: expected at least two points to a control, got {len(c)} points at as many"
+        )
     medians = torch.stack([values[member == k].nanmedian() for k in range(len(groups))])
     return medians.nan_to_num(0.0)[member]

@@ -9,6 +9,7 @@ from boltzgen.base import Density
 from boltzgen.checks import check_at_least
 from boltzgen.objectives.grid import ControlGrid
 from boltzgen.protocols import Batch
+from boltzgen.random import draw_index
 
 
 class PointSource(Protocol):
@@ -48,7 +49,7 @@ class FlowPoints:
     ) -> tuple[Tensor, Tensor]:
         """Draw n_controls * n_samples points, those of one grid point together."""
         values = self.grid.values.to(dtype=batch.x.dtype, device=batch.x.device)
-        index = torch.randint(len(values), (self.n_controls,), generator=generator)
+        index = draw_index(len(values), self.n_controls, generator=generator)
         source = self.grid.towards_boundary(index, self.reach, generator=generator)
         x = density.sample(self._column(values, source), generator=generator)
         return x, self._column(values, index)

@@ -214,9 +214,9 @@ def _custom(
     return _listed(coordinate, atoms, force.getEnergyFunction(), _columns(force, values), context)
 
 
-def _stacked(values: Sequence[Value]) -> list[Tensor]:
-    """Nine numbers x1, y1, z1, ... as three points (3, M, B)."""
-    tensors = torch.broadcast_tensors(*(torch.as_tensor(v) for v in values))
+def _stacked(values: Sequence[Tensor]) -> list[Tensor]:
+    """Numbers x1, y1, z1, x2, ... as points (3, M, B)."""
+    tensors = torch.broadcast_tensors(*values)
     return [torch.stack(tensors[k : k + 3]) for k in range(0, len(tensors), 3)]
 
 
@@ -232,15 +232,15 @@ def _torsion(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
     return geometry.torsion(b - a, c - b, d - c)
 
 
-def _point_distance(*values: Value) -> Tensor:
+def _point_distance(*values: Tensor) -> Tensor:
     return _distance(*_stacked(values))
 
 
-def _point_angle(*values: Value) -> Tensor:
+def _point_angle(*values: Tensor) -> Tensor:
     return _angle(*_stacked(values))
 
 
-def _point_torsion(*values: Value) -> Tensor:
+def _point_torsion(*values: Tensor) -> Tensor:
     return _torsion(*_stacked(values))
 
 
@@ -252,7 +252,6 @@ _OF_POINTS: dict[str, Function] = {
     "pointangle": _point_angle,
     "pointdihedral": _point_torsion,
 }
-_OF_ONE_POINT: dict[str, Function] = {"periodicdistance": _point_distance}  # there is no box
 
 
 class Compound(Term):
@@ -310,7 +309,7 @@ def custom_compound(force: openmm.CustomCompoundBondForce, context: Context) -> 
 def custom_external(force: openmm.CustomExternalForce, context: Context) -> Term:
     """An expression of the position of an atom."""
     rows = [force.getParticleParameters(k) for k in range(force.getNumParticles())]
-    expression = Expression(force.getEnergyFunction(), _OF_ONE_POINT)
+    expression = Expression(force.getEnergyFunction())
     atoms = Combinations(selected([row[0] for row in rows], context.n_atoms))
     return Compound(
         [atoms], expression, _columns(force, [row[1] for row in rows]), context.numbers,

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import types
 import warnings
 from collections.abc import Callable
 
@@ -18,16 +19,19 @@ BUCKETS = (32, 128, 512)
 _WARNED: set[str] = set()
 
 
+Evaluation = Callable[[ForceField, Tensor], tuple[Tensor, ...]]
+
+
 class CompiledForceField:
     """A force field compiled by torch.compile: one graph for each batch size, dtype and device.
 
     A graph is compiled when it is first needed, which takes 10 to 30 seconds (less where torch
     finds it in its cache on disk), once for energies and once for energies with forces. Forces are
     part of the graph, so that a call that needs both costs about three energies. Second and higher
-    derivatives are those of the eager force field.
+    derivatives are those of the eager force field. Copies and pickles hold no graphs.
 
-    Graphs use as many threads as torch has when they are compiled. Without a compiler for the
-    device everything is evaluated eagerly, and a warning says so once.
+    Graphs use as many threads as torch has when they are compiled. Without a compiler everything
+    is evaluated eagerly, and a warning says so once.
 
     Args:
         field: The force field.
@@ -35,7 +39,11 @@ class CompiledForceField:
 
     def __init__(self, field: ForceField) -> None:
         self.field = field
-        self._graphs: dict[tuple[object, ...], Callable[[Tensor], tuple[Tensor, ...]]] = {}
+        self._graphs: dict[tuple[object, ...], Evaluation] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the graphs, which belong to this process and this field."""
+        return {"field": self.field, "_graphs": {}}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Potential energy in kJ/mol: (B, n_atoms, 3) in nm -> (B,)."""
@@ -44,67 +52,77 @@ class CompiledForceField:
 
     def energy(self, x: Tensor) -> Tensor:
         """The same without a gradient."""
-        return self._run(self._energy_of, x)[0]
+        return self._run(_energy, x)[0]
 
     def energy_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Energy (B,) and dU/dx (B, n_atoms, 3), without a graph behind them."""
-        energy, gradient = self._run(self._energy_and_gradient_of, x)
-        return energy, gradient
-
-    def _energy_of(self, x: Tensor) -> tuple[Tensor]:
-        return (self.field(x),)
-
-    def _energy_and_gradient_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        def total(y: Tensor) -> tuple[Tensor, Tensor]:
-            energy = self.field(y)
-            return energy.sum(), energy
-
-        gradient, energy = torch.func.grad(total, has_aux=True)(x)
+        energy, gradient = self._run(_energy_and_gradient, x)
         return energy, gradient
 
     @torch.no_grad()
-    def _run(
-        self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _run(self, function: Evaluation, x: Tensor) -> tuple[Tensor, ...]:
         """Cut into buckets, evaluate, put together."""
         x = x.detach()
         if len(x) == 0:
-            return function(x)
+            return function(self.field, x)
+        can_compile = _can_compile(x.device)
         found = []
         for part in x.split(BUCKETS[-1]):
-            bucket = next(size for size in BUCKETS if size >= len(part))
-            padding = part[:1].expand(bucket - len(part), -1, -1)
-            results = self._graph(function, x, bucket)(torch.cat([part, padding]))
-            found.append([result[: len(part)] for result in results])
+            if can_compile:
+                bucket = next(size for size in BUCKETS if size >= len(part))
+                padding = part[:1].expand(bucket - len(part), -1, -1)
+                graph = self._graph(function, x, bucket)
+                results = graph(self.field, torch.cat([part, padding]))
+                found.append([result[: len(part)] for result in results])
+            else:
+                found.append(list(function(self.field, part)))
         return tuple(torch.cat(column) for column in zip(*found, strict=True))
 
-    def _graph(
-        self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, bucket: int
-    ) -> Callable[[Tensor], tuple[Tensor, ...]]:
-        if not _can_compile(x.device):
-            return function
-        key = (function.__name__, bucket, x.dtype, x.device)
+    def _graph(self, function: Evaluation, x: Tensor, bucket: int) -> Evaluation:
+        key = (function, bucket, x.dtype, x.device)
         if key not in self._graphs:
-            self._graphs[key] = torch.compile(function, dynamic=False, fullgraph=True)
+            self._graphs[key] = torch.compile(_copy(function), dynamic=False, fullgraph=True)
         return self._graphs[key]
 
 
+def _energy(field: ForceField, x: Tensor) -> tuple[Tensor]:
+    return (field(x),)
+
+
+def _energy_and_gradient(field: ForceField, x: Tensor) -> tuple[Tensor, Tensor]:
+    def total(y: Tensor) -> tuple[Tensor, Tensor]:
+        energy = field(y)
+        return energy.sum(), energy
+
+    gradient, energy = torch.func.grad(total, has_aux=True)(x)
+    return energy, gradient
+
+
+def _copy(function: Evaluation) -> Evaluation:
+    """The same function with a code object of its own.
+
+    torch counts compilations for each code object and refuses the ninth.
+    """
+    code = function.__code__.replace()
+    return types.FunctionType(code, function.__globals__, code.co_name)
+
+
 def _can_compile(device: torch.device) -> bool:
-    """Whether there is a C++ compiler for the processor; elsewhere torch brings its own."""
-    if device.type != "cpu":
-        return True
-    usual = "clang++" if sys.platform == "darwin" else "g++"
-    compiler = os.environ.get("CXX", usual)
-    if shutil.which(compiler):
-        return True
-    if compiler not in _WARNED:
+    """Whether there is the compiler that torch needs: C++ for the processor, else C for Triton."""
+    if device.type == "cpu":
+        compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+        found = shutil.which(compiler) is not None
+    else:
+        compiler = os.environ.get("CC", "gcc")
+        found = any(shutil.which(name) for name in (compiler, "cc", "clang"))
+    if not found and compiler not in _WARNED:
         _WARNED.add(compiler)
         warnings.warn(
-            f"no C++ compiler ({compiler}) was found: energies are evaluated without compilation, "
+            f"no compiler ({compiler}) was found: energies are evaluated without compilation, "
             "several times slower; install one (Debian: g++) or set CXX",
             stacklevel=2,
         )
-    return False
+    return found
 
 
 class _Energy(torch.autograd.Function):

@@ -15,7 +15,7 @@ from systems.molecules.force_field.terms import Term
 
 _Translator = Callable[[Any, Context], Term]
 
-_TRANSLATORS: dict[str, tuple[_Translator, str]] = {
+_TRANSLATORS: dict[str, tuple[_Translator, str | None]] = {
     "HarmonicBondForce": (bonded.harmonic_bond, "getNumBonds"),
     "HarmonicAngleForce": (bonded.harmonic_angle, "getNumAngles"),
     "PeriodicTorsionForce": (bonded.periodic_torsion, "getNumTorsions"),
@@ -26,10 +26,10 @@ _TRANSLATORS: dict[str, tuple[_Translator, str]] = {
     "CustomTorsionForce": (bonded.custom_torsion, "getNumTorsions"),
     "CustomCompoundBondForce": (bonded.custom_compound, "getNumBonds"),
     "CustomExternalForce": (bonded.custom_external, "getNumParticles"),
-    "NonbondedForce": (nonbonded.nonbonded, "getNumParticles"),
-    "CustomNonbondedForce": (nonbonded.custom_nonbonded, "getNumParticles"),
-    "GBSAOBCForce": (generalised_born.obc2, "getNumParticles"),
-    "CustomGBForce": (generalised_born.custom_generalised_born, "getNumParticles"),
+    "NonbondedForce": (nonbonded.nonbonded, None),
+    "CustomNonbondedForce": (nonbonded.custom_nonbonded, None),
+    "GBSAOBCForce": (generalised_born.obc2, None),
+    "CustomGBForce": (generalised_born.custom_generalised_born, None),
 }
 _WITHOUT_ENERGY = ("CMMotionRemover",)
 
@@ -80,8 +80,9 @@ class ForceField(nn.Module):
         if not terms:
             return x.new_zeros(len(x))
         near = any(term.needs_distances for term in terms)
-        r = all_distances(inner) if near else inner.new_zeros(0)
-        return torch.stack([term(inner, r) for term in terms]).sum(0)
+        with torch.autocast(x.device.type, enabled=False):
+            r = all_distances(inner) if near else inner.new_zeros(0)
+            return torch.stack([term(inner, r) for term in terms]).sum(0)
 
 
 def compile_system(
@@ -117,6 +118,11 @@ def compile_system(
                 "OpenMMTarget evaluates any System, one configuration at a time"
             )
         translate, count = _TRANSLATORS[kind]
-        if getattr(force, count)() > 0:
+        if force.usesPeriodicBoundaryConditions():
+            raise ValueError(
+                f"system: expected forces without periodic boundary conditions, got a periodic "
+                f"{kind}; there is no box here"
+            )
+        if count is None or getattr(force, count)() > 0:
             terms.append((kind, force.getForceGroup(), translate(force, context)))
     return ForceField(context.n_atoms, terms, numbers)

@@ -11,7 +11,7 @@ References:
 import ast
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,9 +84,14 @@ class _Definition:
 class Expression:
     """One expression with its definitions.
 
+    A definition is known to what stands before it: a name is resolved by the next definition to the
+    right that has it, and is a variable if there is none. So "k*r; k=2*k" doubles the k that the
+    caller gives.
+
     Args:
         text: In OpenMM's language.
-        functions: Custom functions by name; they come before those of the language.
+        functions: Custom functions by name, called with tensors; they come before those of the
+            language.
 
     Raises:
         ExpressionError: The text cannot be read, or calls a function that nobody defines.
@@ -98,33 +103,40 @@ class Expression:
         parts = [part.strip() for part in text.split(";") if part.strip()]
         if not parts:
             raise ExpressionError("text: expected an expression, got an empty one")
-        self._main = _parse(parts[0], text)
-        self._definitions: dict[str, _Definition] = {}
+        names, self._parts = [""], [_parse(parts[0], text)]
         for part in parts[1:]:
             name, equals, value = part.partition("=")
             name = name.strip()
-            if not equals or not _WORD.fullmatch(name) or name in self._definitions:
-                raise ExpressionError(
-                    f"text: expected a new 'name = value', got {part!r} in {text!r}"
-                )
-            self._definitions[name] = _parse(value.strip(), text)
-        for definition in self._all():
+            if not equals or not _WORD.fullmatch(name):
+                raise ExpressionError(f"text: expected 'name = value', got {part!r} in {text!r}")
+            names.append(name)
+            self._parts.append(_parse(value.strip(), text))
+        self._names = tuple(names)
+        for definition in self._parts:
             self._check(definition)
-
-    def _all(self) -> Iterator[_Definition]:
-        yield self._main
-        yield from self._definitions.values()
-
-    @property
-    def variables(self) -> frozenset[str]:
+        self.variables = frozenset(self._free(0, set()))
         """Names that a caller has to give a value."""
+
+    def _free(self, part: int, done: set[int]) -> set[str]:
+        """Variables that a part needs, those of the definitions it uses included."""
+        done.add(part)
         found: set[str] = set()
-        for definition in self._all():
-            called = {id(n.func) for n in ast.walk(definition.tree) if isinstance(n, ast.Call)}
-            for node in ast.walk(definition.tree):
-                if isinstance(node, ast.Name) and id(node) not in called:
-                    found.add(node.id.removeprefix(_PREFIX))
-        return frozenset(found - set(self._definitions))
+        tree = self._parts[part].tree
+        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and id(node) not in called:
+                name = node.id.removeprefix(_PREFIX)
+                source = self.defined(name, part)
+                if source is None:
+                    found.add(name)
+                elif source not in done:
+                    found |= self._free(source, done)
+        return found
+
+    def defined(self, name: str, part: int) -> int | None:
+        """Which part defines a name that stands in `part`; None if it is a variable."""
+        later = range(part + 1, len(self._names))
+        return next((k for k in later if self._names[k] == name), None)
 
     def __call__(self, values: Mapping[str, Value], *, like: Tensor) -> Tensor:
         """Evaluate.
@@ -144,8 +156,16 @@ class Expression:
             raise ExpressionError(
                 f"values: expected {sorted(missing)} too, got {sorted(values)} for {self.text!r}"
             )
-        evaluation = _Evaluation(self._definitions, self._functions, values, like)
-        return evaluation.tensor(evaluation.value(self._main.tree))
+        evaluation = _Evaluation(self, values, like)
+        return evaluation.tensor(evaluation.part(0))
+
+    def tree(self, part: int) -> ast.expr:
+        """Syntax tree of a part: 0 is the expression, the others its definitions."""
+        return self._parts[part].tree
+
+    def function(self, name: str) -> Function | None:
+        """A custom function, or None."""
+        return self._functions.get(name)
 
     def _check(self, definition: _Definition) -> None:
         for node in ast.walk(definition.tree):
@@ -192,58 +212,48 @@ _NODES = (
 class _Evaluation:
     """One evaluation: definitions are computed when they are first needed, and once."""
 
-    def __init__(
-        self,
-        definitions: Mapping[str, _Definition],
-        functions: Mapping[str, Function],
-        values: Mapping[str, Value],
-        like: Tensor,
-    ) -> None:
-        self._definitions, self._functions = definitions, functions
-        self._known: dict[str, Value] = {
-            name: value for name, value in values.items() if name not in definitions
-        }
-        self._open: list[str] = []
-        self._like = like
+    def __init__(self, expression: Expression, values: Mapping[str, Value], like: Tensor) -> None:
+        self._expression, self._values, self._like = expression, values, like
+        self._known: dict[int, Value] = {}
 
     def tensor(self, value: Value) -> Tensor:
         """Make a tensor of a number."""
         return value if isinstance(value, Tensor) else self._like.new_tensor(value)
 
-    def value(self, node: ast.expr) -> Value:
+    def part(self, part: int) -> Value:
+        """Value of the expression (0) or of one of its definitions."""
+        if part not in self._known:
+            self._known[part] = self._value(self._expression.tree(part), part)
+        return self._known[part]
+
+    def _value(self, node: ast.expr, part: int) -> Value:
         if isinstance(node, ast.Constant):
             return float(node.value)  # type: ignore[arg-type]
         if isinstance(node, ast.Name):
-            return self._named(node.id.removeprefix(_PREFIX))
+            name = node.id.removeprefix(_PREFIX)
+            source = self._expression.defined(name, part)
+            return self._values[name] if source is None else self.part(source)
         if isinstance(node, ast.UnaryOp):
-            return -self.value(node.operand)
+            return -self._value(node.operand, part)
         if isinstance(node, ast.BinOp):
-            return self._binary(node)
+            return self._binary(node, part)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return self._call(node.func.id.removeprefix(_PREFIX), node.args)
+            arguments = [self._value(argument, part) for argument in node.args]
+            return self._call(node.func.id.removeprefix(_PREFIX), arguments)
         raise ExpressionError(f"text: cannot evaluate {ast.dump(node)}")
 
-    def _named(self, name: str) -> Value:
-        if name not in self._known:
-            if name in self._open:
-                raise ExpressionError(f"text: {name!r} is defined by itself")
-            self._open.append(name)
-            self._known[name] = self.value(self._definitions[name].tree)
-            self._open.pop()
-        return self._known[name]
-
-    def _binary(self, node: ast.BinOp) -> Value:
-        left, right = self.value(node.left), self.value(node.right)
+    def _binary(self, node: ast.BinOp, part: int) -> Value:
+        left, right = self._value(node.left, part), self._value(node.right, part)
         if not isinstance(left, Tensor) and not isinstance(right, Tensor):
             # Through a tensor, so that 1/0 and (-1)^0.5 are what they are in OpenMM.
             left = torch.tensor(left, dtype=torch.float64)
             return float(_OPERATORS[type(node.op)](left, right))
         return _OPERATORS[type(node.op)](left, right)
 
-    def _call(self, name: str, nodes: Sequence[ast.expr]) -> Value:
-        arguments = [self.value(node) for node in nodes]
-        if name in self._functions:
-            return self._functions[name](*arguments)
+    def _call(self, name: str, arguments: Sequence[Value]) -> Value:
+        custom = self._expression.function(name)
+        if custom is not None:
+            return custom(*(self.tensor(argument) for argument in arguments))
         operation = _FUNCTIONS[name][1]
         if any(isinstance(argument, Tensor) for argument in arguments):
             return operation(*(self.tensor(argument) for argument in arguments))

@@ -14,10 +14,11 @@ import openmm
 from torch import Tensor, nn
 
 from systems.molecules.force_field.expressions import Expression, Function, Value
-from systems.molecules.force_field.nonbonded import COULOMB, Cutoff, cutoff_distance, of_pairs
+from systems.molecules.force_field.nonbonded import COULOMB, cutoff_distance, of_pairs
 from systems.molecules.force_field.reading import (
     Context,
     Numbers,
+    check_particles,
     parameter_names,
     plain,
     table_functions,
@@ -76,7 +77,7 @@ class ComputedValues(Term):
         self._values = [(s, Expression(s.text, known)) for s in definition.values]
         self._energies = [(s, Expression(s.text, known)) for s in definition.energies]
         self.numbers, self.tables = dict(definition.numbers), tables
-        self.constants, self.cutoff = Constants(definition.parameters), Cutoff(definition.cutoff)
+        self.constants, self.cutoff = Constants(definition.parameters), definition.cutoff
         n_atoms, none = definition.n_atoms, frozenset[tuple[int, int]]()
         excluded = {_PAIR: definition.excluded, _PAIR_NO_EXCLUSIONS: none}
         self._each = {k: PairMask(upper(n_atoms, pairs)) for k, pairs in excluded.items()}
@@ -85,29 +86,33 @@ class ComputedValues(Term):
 
     def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all stages."""
-        of_atoms: dict[str, Value] = {**self.numbers, **self.constants.like(x)}
-        of_atoms |= dict(zip("xyz", x, strict=True))
+        of_atoms: dict[str, Value] = dict(self.constants.like(x))
         for stage, expression in self._values:
             if stage.kind == _SINGLE:
-                of_atoms[stage.name] = expression(of_atoms, like=x).expand_as(x[0])
+                of_atoms[stage.name] = self._singles(expression, of_atoms, x)
             else:
                 pairs = self._pairs(expression, of_atoms, r, self._both_ways[stage.kind])
                 of_atoms[stage.name] = pairs.sum(1)
         total = x.new_zeros(x.shape[2])
         for stage, expression in self._energies:
             if stage.kind == _SINGLE:
-                energy = expression(of_atoms, like=x).expand_as(x[0])
+                energy = self._singles(expression, of_atoms, x)
             else:
                 energy = self._pairs(expression, of_atoms, r, self._each[stage.kind]).sum(1)
             total = total + energy.sum(0)
         return total
 
+    def _singles(self, expression: Expression, of_atoms: Mapping[str, Value], x: Tensor) -> Tensor:
+        """An expression of each atom, of its position too: (n, B)."""
+        places = dict(zip("xyz", x, strict=True))
+        return expression({**self.numbers, **places, **of_atoms}, like=x).expand_as(x[0])
+
     def _pairs(
         self, expression: Expression, of_atoms: Mapping[str, Value], r: Tensor, mask: PairMask
     ) -> Tensor:
         """An expression of pairs, 0 at those that do not count: (n, n, B)."""
-        r = mask.distances(r)
-        return mask.only(self.cutoff.cut(of_pairs(expression, of_atoms, r), r))
+        near, r = mask.within(r, self.cutoff)
+        return mask.only(near, of_pairs(expression, of_atoms, self.numbers, r))
 
 
 def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> Term:
@@ -116,6 +121,7 @@ def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> Te
     Raises:
         ValueError: The method is a periodic one.
     """
+    check_particles(force, context.n_atoms)
     count = context.n_atoms
     rows = np.array([force.getParticleParameters(k) for k in range(count)], dtype=np.float64)
     rows = rows.reshape(count, -1)
@@ -152,6 +158,7 @@ def obc2(force: openmm.GBSAOBCForce, context: Context) -> Term:
     Raises:
         ValueError: The method is a periodic one.
     """
+    check_particles(force, context.n_atoms)
     count = context.n_atoms
     charge, radius, scale = np.array(
         [plain(force.getParticleParameters(k)) for k in range(count)]

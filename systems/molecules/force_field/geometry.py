@@ -8,8 +8,13 @@ from torch import Tensor
 
 
 def norm(v: Tensor) -> Tensor:
-    """Length of vectors."""
-    return (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt()
+    """Length of vectors, with zero as its derivative where it is zero."""
+    return _root(dot(v, v))
+
+
+def _root(squared: Tensor) -> Tensor:
+    some = squared > 0
+    return torch.where(some, torch.where(some, squared, 1.0).sqrt(), 0.0)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -45,5 +50,4 @@ def torsion(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 def all_distances(x: Tensor) -> Tensor:
     """Distances of all pairs, 1 on the diagonal: (3, n, B) -> (n, n, B)."""
     v = x[:, None] - x[:, :, None]
-    squared = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-    return (squared + torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[..., None]).sqrt()
+    return _root(dot(v, v) + torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[..., None])

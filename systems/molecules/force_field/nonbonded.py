@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import openmm
-import torch
 from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
@@ -12,6 +11,7 @@ from systems.molecules.force_field.expressions import Expression, Value
 from systems.molecules.force_field.reading import (
     Context,
     Numbers,
+    check_particles,
     parameter_names,
     plain,
     table_functions,
@@ -49,10 +49,6 @@ class Cutoff(nn.Module):
             return energy
         t = ((r - self.switch) / (self.distance - self.switch)).clamp_min(0)
         return energy * (1 + t * t * t * (-10 + t * (15 - 6 * t)))
-
-    def cut(self, energy: Tensor, r: Tensor) -> Tensor:
-        """Energy, or 0 beyond the cutoff."""
-        return energy if self.distance is None else torch.where(r <= self.distance, energy, 0.0)
 
 
 class ReactionField(nn.Module):
@@ -100,9 +96,9 @@ class PairPotential(Term):
 
     def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all pairs."""
-        r = self.mask.distances(r)
+        near, r = self.mask.within(r, self.cutoff.distance)
         energy = pair_energy(self.constants.like(x), r, self.cutoff, self.field)
-        return self.mask.only(self.cutoff.cut(energy, r)).sum((0, 1))
+        return self.mask.only(near, energy).sum((0, 1))
 
 
 class ListedPairs(Term):
@@ -141,6 +137,7 @@ def nonbonded(force: openmm.NonbondedForce, context: Context) -> Term:
     Raises:
         ValueError: The method is a periodic one.
     """
+    check_particles(force, context.n_atoms)
     distance = cutoff_distance(force)
     switch = None
     if force.getUseSwitchingFunction() and distance is not None:
@@ -209,7 +206,7 @@ class CustomPairs(Term):
         mask: Which pairs count, the first atom first.
         expression: Of r, name1 and name2 for each parameter or computed value, and globals.
         parameters: Of the atoms, each (n_atoms,).
-        computed: Expressions of single atoms' parameters, by name, in order.
+        computed: Expressions of single atoms' parameters and of globals, by name.
         numbers: Global parameters.
         tables: Tabulated functions by name.
         cutoff: Cutoff with its switch.
@@ -235,33 +232,34 @@ class CustomPairs(Term):
 
     def forward(self, x: Tensor, r: Tensor) -> Tensor:
         """Energy of all pairs."""
-        of_atoms: dict[str, Value] = {**self.numbers, **self.constants.like(x)}
-        of_atoms |= dict(zip("xyz", x, strict=True))
+        of_atoms: dict[str, Value] = dict(self.constants.like(x))
+        known = {**self.numbers, **of_atoms}
         for name, expression in self.computed.items():
-            of_atoms[name] = expression(of_atoms, like=x).expand_as(x[0])
-        r = self.mask.distances(r)
-        energy = of_pairs(self.expression, of_atoms, r)
-        return self.mask.only(self.cutoff.cut(self.cutoff.switched(energy, r), r)).sum((0, 1))
+            of_atoms[name] = expression(known, like=x).expand(x.shape[1], -1)
+        near, r = self.mask.within(r, self.cutoff.distance)
+        energy = of_pairs(self.expression, of_atoms, self.numbers, r)
+        return self.mask.only(near, self.cutoff.switched(energy, r)).sum((0, 1))
 
 
-def of_pairs(expression: Expression, of_atoms: Mapping[str, Value], r: Tensor) -> Tensor:
-    """An expression of name1, name2 and r at all ordered pairs.
+def of_pairs(
+    expression: Expression, of_atoms: Mapping[str, Value], numbers: Numbers, r: Tensor
+) -> Tensor:
+    """An expression of name1, name2, r and globals at all ordered pairs.
 
     Args:
         expression: The expression.
-        of_atoms: Values of atoms by name, (n, B) or (n, 1), and numbers.
+        of_atoms: Values of atoms by name, (n, B) or (n, 1).
+        numbers: Global parameters.
         r: Distances, (n, n, B).
 
     Returns:
         Shape (n, n, B).
     """
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = dict(numbers)
     for name in expression.variables:
         value = of_atoms.get(name[:-1]) if name[-1] in "12" else None
         if isinstance(value, Tensor):
             values[name] = value.unsqueeze(1) if name[-1] == "1" else value.unsqueeze(0)
-        elif name in of_atoms:
-            values[name] = of_atoms[name]
     values["r"] = r
     return expression(values, like=r).expand_as(r)
 
@@ -272,6 +270,7 @@ def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> Te
     Raises:
         ValueError: The method is a periodic one.
     """
+    check_particles(force, context.n_atoms)
     rows = [force.getParticleParameters(k) for k in range(context.n_atoms)]
     values = np.array(rows, dtype=np.float64).reshape(context.n_atoms, -1)
     tables = table_functions(force)

@@ -28,6 +28,20 @@ class Context:
 _KINDS_OF_PARAMETER = ("Bond", "Angle", "Torsion", "Particle")
 
 
+def check_particles(force: openmm.Force, n_atoms: int) -> None:
+    """Require parameters for every particle of the system.
+
+    Raises:
+        ValueError: The force has more or fewer.
+    """
+    count = force.getNumParticles()
+    if count != n_atoms:
+        raise ValueError(
+            f"system: expected {type(force).__name__} with {n_atoms} particles as in the system, "
+            f"got {count}"
+        )
+
+
 def plain(values: Iterable[object]) -> list[float]:
     """Numbers in nm, ps, dalton, radians, kJ/mol and elementary charges, units stripped."""
     return [

@@ -13,8 +13,6 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor, nn
 
-from systems.molecules.force_field.expressions import Value
-
 _PERIOD_TOLERANCE = 1e-9
 
 
@@ -54,10 +52,9 @@ class SplineTable(nn.Module):
         table = found.transpose(order).reshape(int(np.prod(self.cells)), 4**n_axes)
         self.register_buffer("coefficients", torch.from_numpy(np.ascontiguousarray(table)))
 
-    def forward(self, *arguments: Value) -> Tensor:
+    def forward(self, *arguments: Tensor) -> Tensor:
         """Interpolate at arguments of shapes that broadcast."""
-        tensors = [torch.as_tensor(a, device=self.coefficients.device) for a in arguments]
-        tensors = list(torch.broadcast_tensors(*tensors))
+        tensors = torch.broadcast_tensors(*arguments)
         cell = torch.zeros_like(tensors[0], dtype=torch.long)
         inside = torch.ones_like(tensors[0], dtype=torch.bool)
         offsets = []
@@ -95,18 +92,17 @@ class DiscreteTable(nn.Module):
         super().__init__()
         self.register_buffer("values", torch.from_numpy(np.array(values, dtype=np.float64)))
 
-    def forward(self, *arguments: Value) -> Tensor:
-        """Look up at the nearest whole numbers."""
-        tensors = [torch.as_tensor(a, device=self.values.device) for a in arguments]
-        tensors = list(torch.broadcast_tensors(*tensors))
+    def forward(self, *arguments: Tensor) -> Tensor:
+        """Look up at the nearest whole numbers; halves away from zero."""
+        tensors = torch.broadcast_tensors(*arguments)
         outside = torch.zeros_like(tensors[0], dtype=torch.bool)
         indices = []
         for t, n in zip(tensors, self.values.shape, strict=True):
-            index = t.detach().round()
+            index = t.detach().sign() * (t.detach().abs() + 0.5).floor()
             outside = outside | ~((index >= 0) & (index < n))
             indices.append(index.nan_to_num(0.0).clamp(0, n - 1).long())
-        dtype = next((t.dtype for t in tensors if t.is_floating_point()), self.values.dtype)
-        return self.values[tuple(indices)].to(dtype).masked_fill(outside, torch.nan)
+        found = self.values[tuple(indices)].to(tensors[0].dtype)
+        return found.masked_fill(outside, torch.nan)
 
 
 def _check_periodic(values: np.ndarray) -> None:

@@ -48,7 +48,18 @@ class Combinations(nn.Module):
         self.register_buffer("rows", torch.from_numpy(np.asarray(rows, dtype=np.float64)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Combine: (3, n_atoms, B) -> (3, M, B)."""
+        """Combine: (3, n_atoms, B) -> (3, M, B).
+
+        Raises:
+            ValueError: torch is set to round the products of float32 matrices on this device.
+        """
+        if x.is_cuda and x.dtype == torch.float32:
+            precision = torch.get_float32_matmul_precision()
+            if precision != "highest":
+                raise ValueError(
+                    "torch.set_float32_matmul_precision: expected 'highest' for energies, got "
+                    f"{precision!r}: positions would be rounded to three digits"
+                )
         return self.rows.to(x.dtype) @ x
 
 
@@ -99,13 +110,20 @@ class PairMask(nn.Module):
         self.register_buffer("used", self.counts != 0)
         self.is_simple = bool((self.counts <= 1).all())
 
-    def distances(self, r: Tensor) -> Tensor:
-        """The distances, and 1 for pairs that do not count, so that nothing overflows there."""
-        return torch.where(self.used, r, 1.0)
+    def within(self, r: Tensor, cutoff: float | None) -> tuple[Tensor, Tensor]:
+        """Which pairs count at these distances, and distances that are harmless where none does.
 
-    def only(self, energy: Tensor) -> Tensor:
+        What an expression does at a pair that does not count then reaches neither the energy nor,
+        through r, the forces.
+        """
+        if cutoff is None:
+            return self.used, torch.where(self.used, r, 1.0)
+        near = self.used & (r <= cutoff)
+        return near, torch.where(near, r, 0.5 * cutoff)
+
+    def only(self, near: Tensor, energy: Tensor) -> Tensor:
         """Energies of the pairs that count, times how often; 0 for the others."""
-        kept = torch.where(self.used, energy, 0.0)
+        kept = torch.where(near, energy, 0.0)
         return kept if self.is_simple else kept * self.counts.to(energy.dtype)
 
 

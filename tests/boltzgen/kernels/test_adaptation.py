@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from boltzgen.kernels import HMC, MALA, DualAveraging, Langevin, tune
+from boltzgen.kernels import HMC, MALA, DualAveraging, Langevin, ReplicaExchange, tune
 from systems.toys import DoubleWell2D, HarmonicWell
 from tests.boltzgen.kernels.exact import assert_stationary, started
 
@@ -67,6 +67,16 @@ def test_bad_arguments(generator):
             DualAveraging(bad)
     with pytest.raises(ValueError, match="n_steps"):
         tune(kernel, state, c, n_steps=0, generator=generator)
+    free = Langevin(target, step_size=0.1, friction=1.0)
+    with pytest.raises(ValueError, match="Metropolis test, got Langevin"):
+        tune(free, free.init(x, c), c, n_steps=1, generator=generator)
+    exchange = ReplicaExchange(target, kernel, n_rungs=2)
+    with pytest.raises(
+        ValueError, match="got ReplicaExchange; of a replica exchange, tune the inner"
+    ):
+        tune(exchange, exchange.init(x, c), c, n_steps=1, generator=generator)
+    with pytest.raises(ValueError, match="at least one chain"):
+        tune(kernel, kernel.init(x[:0], c[:0]), c[:0], n_steps=1, generator=generator)
     averaging = DualAveraging(groups=torch.zeros(3, dtype=torch.long))
     with pytest.raises(ValueError, match=r"groups: expected shape \(8,\), got \(3,\)"):
         tune(kernel, state, c, n_steps=1, generator=generator, averaging=averaging)

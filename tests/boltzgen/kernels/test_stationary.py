@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from boltzgen.errors import NonFiniteError
-from boltzgen.kernels import HMC, MALA, Langevin, ReplicaExchange
+from boltzgen.kernels import HMC, MALA, Info, Langevin, ReplicaExchange
 from systems.toys import DoubleWell2D, HarmonicWell
 from tests.boltzgen.kernels.exact import DOUBLE, assert_stationary, started
 from tests.contracts.discovery import concrete_classes
@@ -14,15 +14,15 @@ SCALE = torch.tensor([0.7, 1.4], dtype=DOUBLE)
 
 
 def mala(target):
-    return MALA(target, step_size=0.4, scale=SCALE)
+    return MALA(target, step_size=0.7, scale=SCALE)
 
 
 def hmc(target):
-    return HMC(target, step_size=0.25, n_leapfrog=5, scale=SCALE)
+    return HMC(target, step_size=0.5, n_leapfrog=3, scale=SCALE)
 
 
 def langevin(target):
-    return Langevin(target, step_size=0.4, friction=0.7, scale=SCALE, metropolis=True)
+    return Langevin(target, step_size=0.7, friction=0.7, scale=SCALE, metropolis=True)
 
 
 def exchange(target):
@@ -44,17 +44,53 @@ def begin(kernel, x, c, generator):
     return state
 
 
-@pytest.mark.parametrize("target", [HarmonicWell(n_dims=2, stiffness=3.0), DoubleWell2D()])
+TARGETS = (HarmonicWell(n_dims=2, stiffness=3.0), DoubleWell2D())
+
+
+def advanced(kernel, x, c, generator, n_steps=8):
+    state = begin(kernel, x, c, generator)
+    for _ in range(n_steps):
+        state, _ = kernel.step(state, c, generator=generator)
+    return state
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("make", MAKERS)
 def test_exact_samples_stay_exact(make, target, generator):
-    """A step size at which a tenth to a half of the proposals is rejected, so that it shows."""
     x, c = started(target, LADDER, generator)
-    kernel = make(target)
-    state = begin(kernel, x, c, generator)
-    for _ in range(8):
-        state, _ = kernel.step(state, c, generator=generator)
+    state = advanced(make(target), x, c, generator)
     assert not torch.equal(state.x, x)
     assert_stationary(target, state.x, c, generator)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("make", "module"), [(mala, "mala"), (hmc, "hmc"), (langevin, "langevin")])
+def test_without_rejections_they_would_not(make, module, target, generator, monkeypatch):
+    """The step sizes here are long enough for the test above to see what Metropolis does."""
+    x, c = started(target, LADDER, generator)
+
+    def everything(log_ratio, *, generator):
+        assert 0.5 < log_ratio.clamp_max(0).exp().mean() < 0.95
+        return Info(torch.ones_like(log_ratio, dtype=torch.bool), torch.ones_like(log_ratio))
+
+    monkeypatch.setattr(f"boltzgen.kernels.{module}.accept", everything)
+    state = advanced(make(target), x, c, generator)
+    with pytest.raises(AssertionError):
+        assert_stationary(target, state.x, c, generator)
+
+
+def test_a_rejected_velocity_has_to_turn_back(generator):
+    """Undoing the turn breaks stationarity, if only by little."""
+    target = DoubleWell2D()
+    x, c = started(target, [1.0], generator, n=40_000)
+    kernel = langevin(target)
+    state = begin(kernel, x, c, generator)
+    for _ in range(12):
+        state, info = kernel.step(state, c, generator=generator)
+        sign = torch.where(info.accepted, 1.0, -1.0)[:, None]
+        state = state._replace(velocity=sign * state.velocity)
+    with pytest.raises(AssertionError):
+        assert_stationary(target, state.x, c, generator)
 
 
 @pytest.mark.parametrize("make", [mala, hmc, langevin])
@@ -155,6 +191,31 @@ def test_forbidden_places_are_never_entered(make, generator):
         kernel.init(torch.tensor([[40.0, 0.0], [0.0, 0.0]], dtype=DOUBLE), c[:2])
 
 
+def test_uncorrected_langevin_turns_back_at_walls(generator):
+    target = Walled(n_dims=2)
+    x = -torch.rand(500, 2, generator=generator, dtype=DOUBLE)
+    c = torch.ones(500, 1, dtype=DOUBLE)
+    kernel = Langevin(target, step_size=0.3, friction=1.0)
+    state = begin(kernel, x, c, generator)
+    turned = 0
+    for _ in range(100):
+        state, info = kernel.step(state, c, generator=generator)
+        turned += int((~info.accepted).sum())
+    assert turned > 100
+    assert state.x[:, 0].max() <= 0.5
+
+
+@pytest.mark.parametrize("make", [mala, hmc, langevin])
+def test_precision_is_that_of_the_configurations(make, generator):
+    """The scale is float64, the chains float32."""
+    target = DoubleWell2D()
+    x, c = started(target, [1.0], generator, n=8)
+    kernel = make(target)
+    state = begin(kernel, x.float(), c.float(), generator)
+    state, _ = kernel.step(state, c.float(), generator=generator)
+    assert {field.dtype for field in state} == {torch.float32}
+
+
 def test_bad_arguments(generator):
     target = DoubleWell2D()
     x, c = started(target, [1.0], generator, n=8)
@@ -167,6 +228,14 @@ def test_bad_arguments(generator):
             HMC(target, step_size=bad, n_leapfrog=3).init(x, c)
     with pytest.raises(ValueError, match=r"step_size: expected a number or shape \(8,\)"):
         HMC(target, step_size=torch.ones(3), n_leapfrog=3).init(x, c)
+    for bad in (torch.ones(8, 1), torch.ones(3), torch.ones(1, 8, 2)):
+        with pytest.raises(
+            ValueError, match=r"scale: expected a number or a shape that broadcasts"
+        ):
+            MALA(target, step_size=0.1, scale=bad).init(x, c)
+    for bad in (0.0, torch.tensor([1.0, torch.inf])):
+        with pytest.raises(ValueError, match="scale: expected finite numbers above 0"):
+            MALA(target, step_size=0.1, scale=bad).init(x, c)
     with pytest.raises(ValueError, match="n_leapfrog: expected an integer of at least 1"):
         HMC(target, step_size=0.1, n_leapfrog=0)
     with pytest.raises(ValueError, match="friction"):

@@ -111,10 +111,14 @@ def test_bad_arguments(generator):
         ReplicaExchange(target, kernel, n_rungs=3).init(x, c)
     with pytest.raises(ValueError, match="c: expected the same rungs in each ladder"):
         ReplicaExchange(target, kernel, n_rungs=2).init(x, torch.rand(8, 1, dtype=DOUBLE) + 1)
+    with pytest.raises(ValueError, match=r"c: expected shape \(8, 1\)"):
+        ReplicaExchange(target, kernel, n_rungs=2).init(x, c[:6])
     values = torch.tensor([1.0, 2.0, 3.0])
     good = torch.tensor([0.5, 0.5])
     for name, arguments in {
-        "values": (values.flip(0), good, 0.5),
+        "values: expected two": (values.flip(0), good, 0.5),
+        "values: expected two or more": (values - 1, good, 0.5),
+        "values: expected two or more increasing": (values.long(), good, 0.5),
         "acceptance: expected 2 numbers above 0": (values, torch.tensor([0.5, 0.0]), 0.5),
         "wanted": (values, good, 1.0),
     }.items():

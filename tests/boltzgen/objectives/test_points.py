@@ -88,6 +88,13 @@ def test_each_control_of_the_data_has_its_own_constant(generator):
     assert both.item() == pytest.approx((sum(alone) / 2).item(), rel=1e-14)
 
 
+def test_points_that_share_no_control_are_refused(generator):
+    c = torch.tensor([[0.5], [1.0], [2.0]], dtype=DOUBLE)
+    data = Batch(torch.zeros(3, 2, dtype=DOUBLE), c)
+    with pytest.raises(ValueError, match="at least two points to a control, got 3 points"):
+        LogVariance(HarmonicWell(), DataPoints(3))(PowerNormal(), data, step=0, generator=generator)
+
+
 def test_data_points_are_the_head_of_the_batch(generator):
     data = Batch(torch.arange(6.0).reshape(3, 2), torch.ones(3, 1))
     for n, expected in ((2, 2), (3, 3), (5, 3)):

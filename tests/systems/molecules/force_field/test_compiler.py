@@ -27,6 +27,11 @@ def centroid():
     return force
 
 
+def wrapped(force):
+    force.setUsesPeriodicBoundaryConditions(True)
+    return force
+
+
 def periodic(kind):
     force = kind() if kind is not openmm.CustomNonbondedForce else kind("r")
     for _ in range(3):
@@ -43,8 +48,20 @@ def periodic(kind):
         (openmm.DrudeForce, "no translation of DrudeForce"),
         (openmm.AmoebaVdwForce, "no translation of AmoebaVdwForce"),
         (openmm.MonteCarloBarostat, "no translation of MonteCarloBarostat"),
-        (lambda: periodic(openmm.NonbondedForce), "NonbondedForce with NoCutoff or Cutoff"),
-        (lambda: periodic(openmm.CustomNonbondedForce), "CustomNonbondedForce with NoCutoff"),
+        (lambda: periodic(openmm.NonbondedForce), "got a periodic NonbondedForce"),
+        (lambda: periodic(openmm.CustomNonbondedForce), "got a periodic CustomNonbondedForce"),
+        (lambda: wrapped(openmm.HarmonicBondForce()), "got a periodic HarmonicBondForce"),
+        (lambda: wrapped(openmm.HarmonicAngleForce()), "got a periodic HarmonicAngleForce"),
+        (lambda: wrapped(openmm.PeriodicTorsionForce()), "got a periodic PeriodicTorsionForce"),
+        (lambda: wrapped(openmm.CustomCompoundBondForce(1, "x1")), "got a periodic CustomComp"),
+        (
+            lambda: openmm.CustomExternalForce("periodicdistance(x,y,z,0,0,0)"),
+            "got a periodic CustomExternalForce",
+        ),
+        (openmm.NonbondedForce, "NonbondedForce with 3 particles as in the system, got 0"),
+        (openmm.GBSAOBCForce, "GBSAOBCForce with 3 particles"),
+        (openmm.CustomGBForce, "CustomGBForce with 3 particles"),
+        (lambda: openmm.CustomNonbondedForce("r"), "CustomNonbondedForce with 3 particles"),
     ],
 )
 def test_refused_forces(force, message):
@@ -127,3 +144,12 @@ def test_the_order_of_the_batch_does_not_matter():
     field, x = compile_system(system), shaken(positions)
     assert torch.equal(field(x).flip(0), field(x.flip(0)))
     assert torch.equal(field(x[:1]), field(x)[:1])
+
+
+def test_mixed_precision_around_it_makes_no_difference():
+    system, positions = bonded_pair()
+    field, x = compile_system(system), shaken(positions).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(field(x), compile_system(system)(x))
+        inside = field(x)
+    assert torch.equal(inside, field(x))

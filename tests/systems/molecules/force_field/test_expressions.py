@@ -43,6 +43,7 @@ TEXTS = [
     "a+b*r", "a-b-r", "a/b/r", "-r^2", "(-r)^2", "2^-r", "r^2^b", "a^3", "a^-2", "-a*b", "--a",
     "2*-r", "1/3", "1e-1*r+2.5E+1", ".5*r", "3.*r", "1.5e2", "lambda*r", "0.5*(1-1/3)^2*r",
     "u*v; v=u+1; u=r*a", "u; u=v^2; v=w-1; w=3*r", " a * r ;", "sqrt(4)*r", "r+007",
+    "a; a=2*r; b=3*a", "b; a=2*r; b=3*a", "a*r; a=2*a", "a*r; a=1; a=2", "a+b; a=b; b=a; a=r",
     "a*step(r-lambda)+select(step(b-1),exp(-r),2)",
 ]  # fmt: skip
 
@@ -104,8 +105,8 @@ def test_variables_and_custom_functions():
         ("max(r)", "max takes 2 arguments, got 1"),
         ("r if a else b", "cannot read"),
         ("a.b", "not part of"),
-        ("r; r2", "new 'name = value'"),
-        ("u; u=1; u=2", "new 'name = value'"),
+        ("r; r2", "expected 'name = value'"),
+        ("r; 2=r", "expected 'name = value'"),
         ("'text'", "expected numbers"),
         ("[r]", "not part of"),
         ("r < a", "not part of"),
@@ -121,5 +122,5 @@ def test_bad_values():
     r = torch.ones(1)
     with pytest.raises(ExpressionError, match=r"expected \['a'\] too"):
         Expression("a*r")({"r": r}, like=r)
-    with pytest.raises(ExpressionError, match="'u' is defined by itself"):
+    with pytest.raises(ExpressionError, match=r"expected \['u'\] too"):
         Expression("u; u=v; v=u+1")({}, like=r)

@@ -52,7 +52,10 @@ def continuous(kind, n):
 
 
 @pytest.mark.parametrize("kind", ["open", "periodic"])
-@pytest.mark.parametrize(("n", "text"), [("1", "f(x1)"), ("2", "f(x1,y1)"), ("3", "f(x1,y1,z1)")])
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [("1", "f(x1)"), ("2", "f(x1,y1)"), ("3", "f(x1,y1,z1)"), ("3", "1e4*f(0.3,y1,0.7)")],
+)
 def test_continuous_functions(kind, n, text):
     """Inside and outside the range; outside an open table both are 0."""
     system = one_particle(text, {"f": continuous(kind, n)})
@@ -63,6 +66,7 @@ def test_continuous_functions(kind, n, text):
     ("sizes", "text"),
     [
         ((4,), "x1*f(floor(2*abs(x1)))"),
+        ((4,), "x1*f(floor(2*abs(x1))+0.5)"),
         ((4, 5), "x1*f(floor(2*abs(x1)),3)"),
         ((4, 5, 6), "x1*f(floor(abs(x1)),3,5)"),
     ],
