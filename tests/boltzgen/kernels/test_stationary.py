@@ -70,7 +70,7 @@ def test_without_rejections_they_would_not(make, module, target, generator, monk
     x, c = started(target, LADDER, generator)
 
     def everything(log_ratio, *, generator):
-        assert 0.5 < log_ratio.clamp_max(0).exp().mean() < 0.95
+        del generator
         return Info(torch.ones_like(log_ratio, dtype=torch.bool), torch.ones_like(log_ratio))
 
     monkeypatch.setattr(f"boltzgen.kernels.{module}.accept", everything)
@@ -101,7 +101,7 @@ def test_rejections_happen_as_often_as_announced(make, generator):
     state = begin(kernel, x, c, generator)
     new, info = kernel.step(state, c, generator=generator)
     expected = info.acceptance.mean()
-    assert 0.3 < expected < 0.97
+    assert 0.5 < expected < 0.9
     error = (info.acceptance * (1 - info.acceptance)).sum().sqrt() / len(x)
     assert abs(info.accepted.double().mean() - expected) < 4 * error
     stayed = ~info.accepted
