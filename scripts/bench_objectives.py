@@ -25,6 +25,7 @@ from boltzgen.objectives import (
     CentralDifference,
     ControlDerivative,
     ControlGradient,
+    DataPoints,
     ExactDerivative,
     ExpectationTable,
     FlowPoints,
@@ -49,7 +50,7 @@ N_POINTS = 256
 
 
 def objectives(model: Model, target: Target) -> dict[str, Objective]:
-    """What is timed; each looks at 256 points, forward KL at the batch."""
+    """What is timed; each looks at 256 points unless it says so, forward KL at the batch."""
     config = model.config
     grid = log_spaced_grid(config.low, config.high, 25, boundary=config.high)
 
@@ -70,6 +71,7 @@ def objectives(model: Model, target: Target) -> dict[str, Objective]:
         "log-variance": LogVariance(
             target, FlowPoints(grid, n_controls=4, n_samples=N_POINTS // 4)
         ),
+        "log-variance, 128 frames": LogVariance(target, DataPoints(128)),
         "reverse KL": ReverseKL(target, LogUniform(config.low, config.high), n_samples=N_POINTS),
     }
 

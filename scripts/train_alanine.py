@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         help="range of temperatures in K; the dynamics run at HIGH")  # fmt: skip
     add_molecule(options)
     add("--preset", choices=sorted(PRESETS), default="default",
-        help="smoke: does it work, under a minute; default: about a quarter of an hour on two "
+        help="smoke: does it work, under a minute; default: about twenty minutes on two "
         "cores; full: longer and on more data, up to 100 minutes")  # fmt: skip
     add("--out", type=Path, metavar="DIR",
         help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
