@@ -12,33 +12,23 @@ from torch import Tensor
 from boltzgen import flows, objectives, training
 from boltzgen.estimators import effective_sample_size, log_evidence
 from boltzgen.random import seeded, spawn
+from systems.thermal import ThermalTarget
 
 
-class TiltedWell:
+class TiltedWell(ThermalTarget):
     """U(x, y) = x^4 - 4 x^2 + x / 2 + y^2 - x y, with p(x, y | T) ~ exp(-U / T)."""
 
-    event_shape = (2,)
-    control_names = ("temperature",)
-
-    def energy(self, x: Tensor, T: Tensor) -> Tensor:
-        """U / T, dimensionless: (B, 2), (B, 1) -> (B,)."""
+    def potential(self, x: Tensor) -> Tensor:
+        """U: (B, 2) -> (B,)."""
         x, y = x.unbind(1)
-        return (x**4 - 4 * x**2 + x / 2 + y**2 - x * y) / T[:, 0]
-
-    def denergy_dc(self, x: Tensor, T: Tensor) -> Tensor:
-        """Its derivative in T: -> (B, 1)."""
-        return -self.energy(x, T)[:, None] / T
-
-    def energy_and_denergy_dc(self, x: Tensor, T: Tensor) -> tuple[Tensor, Tensor]:
-        """Both."""
-        return self.energy(x, T), self.denergy_dc(x, T)
+        return x**4 - 4 * x**2 + x / 2 + y**2 - x * y
 
 
-target = TiltedWell()
+target = TiltedWell(event_shape=(2,))
 weights, data, noise = spawn(torch.Generator().manual_seed(0), 3)
 line = torch.arange(-5, 5, 0.02, dtype=torch.float64)
 nodes = torch.cartesian_prod(line, line)  # a fine grid, for the data and for the exact answer
-p = torch.softmax(-target.energy(nodes, nodes.new_ones(len(nodes), 1)), 0)
+p = torch.softmax(-target.energy(nodes, 1.0), 0)
 x = nodes[p.multinomial(10_000, replacement=True, generator=data)].float()
 x = x + 0.02 * (torch.rand(x.shape, generator=data) - 0.5)  # anywhere in the cell of its node
 
@@ -60,8 +50,8 @@ print("   T   F/kT flow    error   F/kT exact   ESS/N")
 for T in (0.4, 0.5, 0.6, 0.8, 1.0):
     with torch.no_grad():
         x, log_q = flow.sample_and_log_prob(torch.full((20_000, 1), T), generator=noise)
-    log_w = (-target.energy(x, x.new_tensor([[T]])) - log_q).double().numpy()
+    log_w = (-target.energy(x, T) - log_q).double().numpy()
     log_z, share = log_evidence(log_w), effective_sample_size(log_w) / len(log_w)
-    log_sum = torch.logsumexp(-target.energy(nodes, nodes.new_tensor([[T]])), 0).item()
+    log_sum = torch.logsumexp(-target.energy(nodes, T), 0).item()
     exact = log_sum + 2 * math.log(0.02)
     print(f"{T:4.1f} {-log_z.value:11.4f} {log_z.error:8.4f} {-exact:12.4f} {share:7.2f}")

@@ -72,7 +72,7 @@ def report(temperatures: tuple[float, ...], found: ConditionalFreeEnergies) -> d
          f"{found.f_k[j] - found.f_k[i]:.4f} ± {errors[i, j]:.4f}"]
         for i, j in pairs
     ]  # fmt: skip
-    print_table("Differences", ["from T / K", "to T / K", "F(to) - F(from) / kT"], rows)
+    print_table("Differences", ["from T / K", "to T / K", "F/kT at to - F/kT at from"], rows)
     return {
         "T": list(temperatures),
         "free_energy": found.f_k.tolist(),

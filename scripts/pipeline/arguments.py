@@ -159,7 +159,7 @@ def _load_molecule(arguments: argparse.Namespace) -> MolecularSystem:
     given = {name for name in _MOLECULE if getattr(arguments, name) is not None}
     constraints, files = arguments.constraints, given - {"constraints", "solvent"}
     if given <= {"system"}:
-        return named(arguments.system or DEFAULT_SYSTEM)
+        return named(DEFAULT_SYSTEM if arguments.system is None else arguments.system)
     if files == {"pdb", "forcefield"} and "solvent" not in given:
         return from_pdb(arguments.pdb, arguments.forcefield, constraints=constraints)
     if files == {"prmtop", "inpcrd"}:

@@ -27,6 +27,10 @@ from systems.molecules import (
     simulate,
 )
 
+_N_CHECKED = 20
+_KEPT = 0.01
+"""kJ/mol by which an energy may change on the way through the chart and back."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -92,9 +96,38 @@ def make_data(
         )  # fmt: skip
     ledger.add(frames.n_steps, phase="data")
     training, held_out = frames.split(config.data.n_held_out)
-    chart = build_chart(system, training.frames())
+    try:
+        chart = build_chart(system, training.frames())
+    except ValueError as error:
+        raise ValueError(
+            f"the dynamics at {config.high:g} K (HIGH of --T) do not fit internal coordinates: "
+            f"{error}. A lower HIGH may help; a chain of atoms in a straight line is not supported"
+        ) from error
+    check_relabelling(system, chart, training)
     z, n_outside = to_chart(chart, training)
     return Data(training, held_out, chart, z, n_outside, check_mixing(system, frames.x))
+
+
+def check_relabelling(system: MolecularSystem, chart: InternalChart, frames: TrajectorySet) -> None:
+    """Require that a frame keeps its energy on its way through the chart.
+
+    The chart exchanges the hydrogens of a methyl group, which a force field has to treat alike.
+
+    Raises:
+        ValueError: It does not.
+    """
+    every = max(1, len(frames.frames()) // _N_CHECKED)
+    x = torch.from_numpy(frames.frames()[::every]).double()
+    z, _ = chart.to_internal(x)
+    z, x = (rows[chart.in_domain(z)] for rows in (z, x))
+    with OpenMMTarget(system, platform=fastest_platform(system)) as target:
+        change = target.potential(chart.to_cartesian(z)[0]) - target.potential(x)
+    worst = float(change.abs().max())
+    if not worst < _KEPT:
+        raise ValueError(
+            f"the energy changes by up to {worst:.3g} kJ/mol when the hydrogens of methyl groups "
+            "are exchanged; remove the forces that tell them apart"
+        )
 
 
 def build_target(

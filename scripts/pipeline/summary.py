@@ -21,6 +21,10 @@ _UNITS = {
     "S": "kJ/(mol K), in the chart",
     "C_v": "kJ/(mol K)",
 }
+_UNCERTAIN = 1.0
+"""Nats of error from which on a bound on the evidence says little."""
+_LEAST_P, _LARGEST_Z = 0.01, 4.0
+"""Chi-square p and z-score of a bin beyond which a profile counts as different."""
 _PACKAGES = ("torch", "openmm", "numpy", "pymbar", "mdtraj")
 
 
@@ -67,6 +71,7 @@ def _weights(points: tuple[AtTemperature, ...]) -> dict[str, object]:
         "eubo": [_value(p.eubo) for p in points],
         "eubo_error": [_error(p.eubo) for p in points],
         "eubo_minus_elbo": [_value(p.gap) for p in points],
+        "eubo_minus_elbo_error": [_error(p.gap) for p in points],
     }
 
 
@@ -120,26 +125,17 @@ def warnings_of(
     """What must not be trusted, one plain sentence each."""
     found = [f"Training data: {text}" for text in data]
     for point in evaluation.points:
-        at = f"{point.temperature:g} K"
-        if not reliable(point.khat):
-            found.append(f"k-hat is {point.khat:.2f} at {at}: {describe_khat(point.khat)}.")
-        if point.n_outside:
-            found.append(
-                f"{point.n_outside} frames of {point.frames} at {at} lie outside the chart (the "
-                "other hand of a centre, a methyl group inside out); the model has no density "
-                "there."
-            )
-        if point.ess_forward is not None and point.ess_forward.value < 0.2 * (
-            point.ess_reverse.value
-        ):
-            found.append(
-                f"At {at} the forward ESS is below a fifth of the reverse ESS: the model misses "
-                "part of what the simulation visits."
-            )
+        found += _warnings_at(point)
     if agreement is not None:
         found += [
             f"The profiles at {t:g} K were not compared: {why}."
             for t, why in agreement.too_few.items()
+        ]
+        found += [
+            f"The torsion profile at {t:g} K differs from the reference: chi-square p = "
+            f"{one.p_value:.2g}, largest |z| of a bin {np.nanmax(np.abs(one.z)):.1f}."
+            for t, one in agreement.comparisons.items()
+            if one.p_value < _LEAST_P or np.nanmax(np.abs(one.z)) > _LARGEST_Z
         ]
     if agreement is not None and agreement.z_free_energy is not None:
         if abs(agreement.z_free_energy) > 3:
@@ -147,6 +143,31 @@ def warnings_of(
                 f"The free energy differs from the reference by {agreement.z_free_energy:.1f} "
                 "standard errors."
             )
+    return found
+
+
+def _warnings_at(point: AtTemperature) -> list[str]:
+    """What must not be trusted at one temperature."""
+    found = []
+    at = f"{point.temperature:g} K"
+    if not reliable(point.khat):
+        found.append(f"k-hat is {point.khat:.2f} at {at}: {describe_khat(point.khat)}.")
+    if point.n_outside:
+        found.append(
+            f"{point.n_outside} frames of {point.frames} at {at} lie outside the chart (the "
+            "other hand of a centre, a methyl group inside out); the model has no density "
+            "there."
+        )
+    if point.ess_forward is not None and point.ess_forward.value < 0.2 * (point.ess_reverse.value):
+        found.append(
+            f"At {at} the forward ESS is below a fifth of the reverse ESS: the model misses "
+            "part of what the simulation visits."
+        )
+    if point.elbo.error > _UNCERTAIN:
+        found.append(
+            f"The ELBO at {at} is uncertain by {point.elbo.error:.1f} nats: a few samples of "
+            "the model have next to no weight; weighted averages do not suffer from that."
+        )
     return found
 
 

@@ -68,7 +68,7 @@ def _profile_figure(story: Story, point: AtTemperature, angles: AnglePair) -> Fi
         comparison = story.agreement.comparisons[point.temperature]
         reference = (found.values, found.errors)
         words = (f" Largest |z| of a bin {float(np.nanmax(np.abs(comparison.z))):.1f}, "
-                 f"chi-square p = {comparison.p_value:.2f}.")  # fmt: skip
+                 f"chi-square p = {comparison.p_value:.2g}.")  # fmt: skip
     profile = point.torsions.profile
     if profile is None:
         raise ValueError("point: expected a profile, got none")

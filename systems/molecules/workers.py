@@ -5,9 +5,11 @@ Processes, not threads: OpenMM's Reference platform keeps one random-number gene
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from typing import Protocol, TypeVar
 
 from systems.molecules.errors import SimulationError
@@ -19,6 +21,7 @@ Task = TypeVar("Task")
 Task_contra = TypeVar("Task_contra", contravariant=True)
 
 _POLL_SECONDS = 0.5
+_STOP: list[Event] = []  # of this worker: set when nobody waits for it any more
 
 
 class Job(Protocol[Task_contra]):
@@ -56,7 +59,10 @@ def run_all(
             job(task, poll)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(n_processes, len(tasks)), mp_context=context)
+    stop = context.Event()
+    pool = ProcessPoolExecutor(
+        min(n_processes, len(tasks)), mp_context=context, initializer=_prepare, initargs=(stop,)
+    )
     try:
         pending = {pool.submit(_run_guarded, job, task, os.getpid()) for task in tasks}
         while pending:
@@ -70,12 +76,20 @@ def run_all(
             "same call goes on from there"
         ) from error
     finally:
+        stop.set()  # for what is running, should this be an error or Ctrl-C
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run_guarded(job: Job[Task], task: Task, parent: int) -> None:
-    def stop_if_orphaned() -> None:
-        if os.getppid() != parent:
-            raise SystemExit("the process that asked for this simulation is gone")
+def _prepare(stop: Event) -> None:
+    """Leave Ctrl-C to the process that asked, which says here when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _STOP.append(stop)
 
-    job(task, stop_if_orphaned)
+
+def _run_guarded(job: Job[Task], task: Task, parent: int) -> None:
+    def stop_if_unwanted() -> None:
+        if os.getppid() != parent or _STOP[0].is_set():
+            raise SystemExit("nobody waits for this simulation any more")
+
+    stop_if_unwanted()
+    job(task, stop_if_unwanted)
