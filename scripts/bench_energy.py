@@ -151,7 +151,8 @@ def main() -> int:
     """Time, print, write."""
     arguments = parser().parse_args()
     torch.set_num_threads(arguments.threads)
-    rows, records = [], []
+    rows: dict[str, list[list[str]]] = {}
+    records = []
     for name, dtype in product(arguments.system, arguments.dtype):
         try:
             system = molecule(name)
@@ -163,11 +164,13 @@ def main() -> int:
             found = measure(system, n_batch, precision, arguments.device, arguments.repeats)
             records.append({"system": name, "n_atoms": system.n_atoms, "batch": n_batch,
                             "dtype": dtype, "microseconds": found})  # fmt: skip
-            rows += _rows(f"{name}, {dtype}, {n_batch}", found)
+            title = f"{name}, {system.n_atoms} atoms"
+            rows.setdefault(title, []).extend(_rows(f"{dtype} {n_batch}", found))
             print(f"{name}, {system.n_atoms} atoms, {dtype}, batch {n_batch}: done", flush=True)
-    columns = ["system, precision, batch", "what", "eager", "compiled", "Reference", "CPU",
-               "Reference / compiled", "peak MB"]  # fmt: skip
-    print_table("Microseconds a configuration", columns, rows)
+    columns = ["batch", "what", "eager", "compiled", "Reference", "CPU", "ratio", "MB"]
+    for title, lines in rows.items():
+        print_table(f"{title}: microseconds a configuration", columns, lines)
+    print("ratio: Reference / compiled; MB: peak memory of the process, forces compiled")
     if not any("bgflow, energies" in record["microseconds"] for record in records):
         print("bgflow does not import here; its bridge is such a loop over configurations")
     if arguments.json is not None:
