@@ -1,10 +1,10 @@
 """Markov kernels that keep a target stationary: chains and ladders in batches, state as a value."""
 
 from boltzgen.kernels.adaptation import AveragingState, DualAveraging, tune
-from boltzgen.kernels.common import Info
-from boltzgen.kernels.hmc import HMC, HMCState
+from boltzgen.kernels.common import ChainState, Info
+from boltzgen.kernels.hmc import HMC
 from boltzgen.kernels.langevin import Langevin, LangevinState
-from boltzgen.kernels.mala import MALA, MALAState
+from boltzgen.kernels.mala import MALA
 from boltzgen.kernels.tempering import (
     ExchangeInfo,
     ExchangeRecord,
@@ -18,15 +18,14 @@ __all__ = [
     "HMC",
     "MALA",
     "AveragingState",
+    "ChainState",
     "DualAveraging",
     "ExchangeInfo",
     "ExchangeRecord",
     "ExchangeState",
-    "HMCState",
     "Info",
     "Langevin",
     "LangevinState",
-    "MALAState",
     "ReplicaExchange",
     "balanced_ladder",
     "communication_barrier",

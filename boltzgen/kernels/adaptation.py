@@ -1,5 +1,6 @@
 """Step sizes by dual averaging, before the sampling proper."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,7 @@ class DualAveraging:
         """Start from step sizes (G,)."""
         log_step = step_size.log()
         zero = torch.zeros_like(log_step)
-        return AveragingState(log_step, zero, zero, log_step + torch.tensor(10.0).log(), 0)
+        return AveragingState(log_step, zero, zero, log_step + math.log(10.0), 0)
 
     def update(self, state: AveragingState, acceptance: Tensor) -> AveragingState:
         """Take in the mean acceptance of each group (G,)."""

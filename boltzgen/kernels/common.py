@@ -24,6 +24,15 @@ class Info(NamedTuple):
     acceptance: Tensor
 
 
+class ChainState(NamedTuple):
+    """Position x (B, *E), its reduced energy (B,) and gradient (B, *E), step size (B,)."""
+
+    x: Tensor
+    energy: Tensor
+    gradient: Tensor
+    step_size: Tensor
+
+
 class Moving(Protocol):
     """A state with a position, its energy and gradient, and a step size of each chain."""
 
@@ -68,11 +77,14 @@ def energy_and_gradient(target: Target, x: Tensor, c: Tensor) -> tuple[Tensor, T
     return energy, torch.where(allowed, gradient, 0.0)
 
 
-def started(target: Target, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Energy and gradient of the configurations a chain is to start from.
+def started(
+    target: Target, x: Tensor, c: Tensor, *, step_size: Tensor | float, scale: Tensor | float
+) -> ChainState:
+    """State of chains at configurations x (B, *E) and controls c (B, C).
 
     Raises:
-        ValueError: A shape is wrong, or a configuration is forbidden.
+        ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or the
+            scale does not fit.
     """
     check_event("x", x, target.event_shape)
     check_controls("c", c, len(x), len(target.control_names))
@@ -80,7 +92,18 @@ def started(target: Target, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     n_bad = int((energy == torch.inf).sum())
     if n_bad:
         raise ValueError(f"x: expected allowed configurations, got {n_bad} of energy +inf")
-    return energy, gradient
+    scale_of(scale, x)
+    return ChainState(x, energy, gradient, per_chain("step_size", step_size, x))
+
+
+def moved(state: MovingT, info: Info, x: Tensor, energy: Tensor, gradient: Tensor) -> MovingT:
+    """The state with the proposal where it was accepted."""
+    taken = wide(info.accepted, x)
+    return state._replace(
+        x=torch.where(taken, x, state.x),
+        energy=torch.where(info.accepted, energy, state.energy),
+        gradient=torch.where(taken, gradient, state.gradient),
+    )
 
 
 def accept(log_ratio: Tensor, *, generator: Generator) -> Info:

@@ -1,16 +1,14 @@
 """Hamiltonian Monte Carlo with jittered length."""
 
-from typing import NamedTuple
-
-import torch
 from torch import Generator, Tensor
 
 from boltzgen.checks import check_at_least
 from boltzgen.kernels.common import (
+    ChainState,
     Info,
     accept,
     energy_and_gradient,
-    per_chain,
+    moved,
     rows_sum,
     scale_of,
     started,
@@ -18,15 +16,6 @@ from boltzgen.kernels.common import (
 )
 from boltzgen.protocols import Target
 from boltzgen.random import draw_index, draw_normal
-
-
-class HMCState(NamedTuple):
-    """Position x (B, *E), its reduced energy (B,) and gradient (B, *E), step size (B,)."""
-
-    x: Tensor
-    energy: Tensor
-    gradient: Tensor
-    step_size: Tensor
 
 
 class HMC:
@@ -60,18 +49,18 @@ class HMC:
         self.target, self.step_size, self.scale = target, step_size, scale
         self.n_leapfrog = n_leapfrog
 
-    def init(self, x: Tensor, c: Tensor) -> HMCState:
+    def init(self, x: Tensor, c: Tensor) -> ChainState:
         """State at configurations x (B, *E) and controls c (B, C).
 
         Raises:
             ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or
                 the scale does not fit.
         """
-        energy, gradient = started(self.target, x, c)
-        scale_of(self.scale, x)
-        return HMCState(x, energy, gradient, per_chain("step_size", self.step_size, x))
+        return started(self.target, x, c, step_size=self.step_size, scale=self.scale)
 
-    def step(self, state: HMCState, c: Tensor, *, generator: Generator) -> tuple[HMCState, Info]:
+    def step(
+        self, state: ChainState, c: Tensor, *, generator: Generator
+    ) -> tuple[ChainState, Info]:
         """One trajectory for every chain."""
         h = wide(state.step_size, state.x) * scale_of(self.scale, state.x)
         start = draw_normal(state.x.shape, like=state.x, generator=generator)
@@ -85,10 +74,4 @@ class HMC:
             momentum = momentum - 0.5 * h * gradient
         kinetic = 0.5 * rows_sum(start**2 - momentum**2)
         info = accept(state.energy - energy + kinetic, generator=generator)
-        taken = wide(info.accepted, y)
-        return HMCState(
-            torch.where(taken, y, state.x),
-            torch.where(info.accepted, energy, state.energy),
-            torch.where(taken, gradient, state.gradient),
-            state.step_size,
-        ), info
+        return moved(state, info, y, energy, gradient), info

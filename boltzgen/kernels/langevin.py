@@ -10,7 +10,7 @@ from boltzgen.kernels.common import (
     Info,
     accept,
     energy_and_gradient,
-    per_chain,
+    moved,
     rows_sum,
     scale_of,
     started,
@@ -77,10 +77,8 @@ class Langevin:
             ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or
                 the scale does not fit.
         """
-        energy, gradient = started(self.target, x, c)
-        scale_of(self.scale, x)
-        step_size = per_chain("step_size", self.step_size, x)
-        return LangevinState(x, energy, gradient, step_size, torch.zeros_like(x))
+        start = started(self.target, x, c, step_size=self.step_size, scale=self.scale)
+        return LangevinState(*start, torch.zeros_like(x))
 
     def draw_velocities(self, state: LangevinState, *, generator: Generator) -> LangevinState:
         """The same with velocities of equilibrium."""
@@ -107,11 +105,6 @@ class Langevin:
         else:
             allowed = energy < torch.inf
             info = Info(allowed, allowed.to(energy.dtype))
+        new = moved(state, info, y, energy, gradient)
         taken = wide(info.accepted, y)
-        return LangevinState(
-            torch.where(taken, y, state.x),
-            torch.where(info.accepted, energy, state.energy),
-            torch.where(taken, gradient, state.gradient),
-            state.step_size,
-            torch.where(taken, velocity, -state.velocity),
-        ), info
+        return new._replace(velocity=torch.where(taken, velocity, -state.velocity)), info

@@ -1,15 +1,13 @@
 """Metropolis-adjusted Langevin algorithm."""
 
-from typing import NamedTuple
-
-import torch
 from torch import Generator, Tensor
 
 from boltzgen.kernels.common import (
+    ChainState,
     Info,
     accept,
     energy_and_gradient,
-    per_chain,
+    moved,
     rows_sum,
     scale_of,
     started,
@@ -17,15 +15,6 @@ from boltzgen.kernels.common import (
 )
 from boltzgen.protocols import Target
 from boltzgen.random import draw_normal
-
-
-class MALAState(NamedTuple):
-    """Position x (B, *E), its reduced energy (B,) and gradient (B, *E), step size (B,)."""
-
-    x: Tensor
-    energy: Tensor
-    gradient: Tensor
-    step_size: Tensor
 
 
 class MALA:
@@ -45,18 +34,18 @@ class MALA:
     ) -> None:
         self.target, self.step_size, self.scale = target, step_size, scale
 
-    def init(self, x: Tensor, c: Tensor) -> MALAState:
+    def init(self, x: Tensor, c: Tensor) -> ChainState:
         """State at configurations x (B, *E) and controls c (B, C).
 
         Raises:
             ValueError: A shape is wrong, a configuration is forbidden, a step is not positive, or
                 the scale does not fit.
         """
-        energy, gradient = started(self.target, x, c)
-        scale_of(self.scale, x)
-        return MALAState(x, energy, gradient, per_chain("step_size", self.step_size, x))
+        return started(self.target, x, c, step_size=self.step_size, scale=self.scale)
 
-    def step(self, state: MALAState, c: Tensor, *, generator: Generator) -> tuple[MALAState, Info]:
+    def step(
+        self, state: ChainState, c: Tensor, *, generator: Generator
+    ) -> tuple[ChainState, Info]:
         """One proposal for every chain."""
         x, h = state.x, wide(state.step_size, state.x) * scale_of(self.scale, state.x)
         noise = draw_normal(x.shape, like=x, generator=generator)
@@ -65,10 +54,4 @@ class MALA:
         back = (x - y + 0.5 * h**2 * gradient) / h
         log_ratio = state.energy - energy + 0.5 * rows_sum(noise**2 - back**2)
         info = accept(log_ratio, generator=generator)
-        taken = wide(info.accepted, x)
-        return MALAState(
-            torch.where(taken, y, x),
-            torch.where(info.accepted, energy, state.energy),
-            torch.where(taken, gradient, state.gradient),
-            state.step_size,
-        ), info
+        return moved(state, info, y, energy, gradient), info

@@ -77,7 +77,7 @@ class Listed(Term):
     """Sum over interactions of an expression of one distance, angle or torsion.
 
     Args:
-        coordinate: What the expression is of.
+        name: Name of the coordinate in the expression.
         measured: Its values.
         expression: Of the coordinate, the parameters and the globals.
         parameters: Each (M,).
@@ -116,7 +116,7 @@ def _listed(
 
 
 def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> Term:
-    """K (r - r0)^2 / 2."""
+    """Harmonic in r: k (r - r0)^2 / 2."""
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
     parameters = {"r0": plain(row[2] for row in rows), "k": plain(row[3] for row in rows)}
     text = "0.5*k*(r-r0)^2"
@@ -124,7 +124,7 @@ def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> Term:
 
 
 def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> Term:
-    """K (theta - theta0)^2 / 2."""
+    """Harmonic in theta: k (theta - theta0)^2 / 2."""
     rows = [force.getAngleParameters(k) for k in range(force.getNumAngles())]
     parameters = {"theta0": plain(row[3] for row in rows), "k": plain(row[4] for row in rows)}
     text = "0.5*k*(theta-theta0)^2"
@@ -132,7 +132,7 @@ def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> Term:
 
 
 def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> Term:
-    """K (1 + cos(n theta - theta0))."""
+    """Periodic in theta: k (1 + cos(n theta - theta0))."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     parameters = {
         name: plain(row[4 + k] for row in rows) for k, name in enumerate(("n", "theta0", "k"))

@@ -138,11 +138,8 @@ def nonbonded(force: openmm.NonbondedForce, context: Context) -> Term:
         ValueError: The method is a periodic one.
     """
     check_particles(force, context.n_atoms)
-    distance = cutoff_distance(force)
-    switch = None
-    if force.getUseSwitchingFunction() and distance is not None:
-        switch = plain([force.getSwitchingDistance()])[0]
-    field = ReactionField(distance, force.getReactionFieldDielectric())
+    cutoff = _switched_cutoff(force)
+    field = ReactionField(cutoff.distance, force.getReactionFieldDielectric())
     particles, exceptions = _particles(force, context.numbers), _exceptions(force, context.numbers)
     charge, sigma, epsilon = particles.T
     parameters = {
@@ -151,7 +148,7 @@ def nonbonded(force: openmm.NonbondedForce, context: Context) -> Term:
         "epsilon": np.sqrt(np.outer(epsilon, epsilon)),
     }
     mask = PairMask(upper(context.n_atoms, set(exceptions)))
-    terms: list[Term] = [PairPotential(mask, parameters, Cutoff(distance, switch), field)]
+    terms: list[Term] = [PairPotential(mask, parameters, cutoff, field)]
     kept = {pair: row for pair, row in exceptions.items() if row[0] != 0 or row[2] != 0}
     if kept:
         charge, sigma, epsilon = np.array(list(kept.values())).T
@@ -180,6 +177,14 @@ def _exceptions(
         name, exception, *scales = force.getExceptionParameterOffset(k)
         values[exception] += numbers[name] * np.array(scales)
     return {(row[0], row[1]): value for row, value in zip(rows, values, strict=True)}
+
+
+def _switched_cutoff(force: openmm.Force) -> Cutoff:
+    """The cutoff of a force, with its switch if it has one."""
+    distance = cutoff_distance(force)
+    if distance is None or not force.getUseSwitchingFunction():
+        return Cutoff(distance)
+    return Cutoff(distance, plain([force.getSwitchingDistance()])[0])
 
 
 def cutoff_distance(force: openmm.Force) -> float | None:
@@ -278,15 +283,11 @@ def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> Te
     for k in range(force.getNumComputedValues()):
         name, text = force.getComputedValueParameters(k)
         computed[name] = Expression(text, dict(tables))
-    distance = cutoff_distance(force)
-    switch = None
-    if force.getUseSwitchingFunction() and distance is not None:
-        switch = plain([force.getSwitchingDistance()])[0]
     return CustomPairs(
         PairMask(_counts(force, context.n_atoms)),
         Expression(force.getEnergyFunction(), dict(tables)),
         {name: values[:, k] for k, name in enumerate(parameter_names(force))}, computed,
-        context.numbers, tables=tables, cutoff=Cutoff(distance, switch),
+        context.numbers, tables=tables, cutoff=_switched_cutoff(force),
     )  # fmt: skip
 
 
