@@ -134,7 +134,9 @@ def main() -> int:
     around = Surroundings(
         default_cache_dir(), arguments.processes, torch.device("cpu"), show_progress=False
     )
-    target = build_target(run.load_system(), model.chart, EnergyLedger(), around)
+    target = build_target(
+        run.load_system(), model.chart, model.config, EnergyLedger(), around, training=True
+    )
     n_batch = model.config.objective.batch_size
     c = torch.full((n_batch, 1), model.config.high)
     batch = Batch(model.flow.sample(c, generator=Generator().manual_seed(2)).detach(), c)

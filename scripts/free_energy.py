@@ -100,7 +100,7 @@ def execute(arguments: argparse.Namespace) -> None:
     around = Surroundings(
         default_cache_dir(), arguments.processes, torch.device("cpu"), show_progress=True
     )
-    target = build_target(run.load_system(), model.chart, EnergyLedger(), around)
+    target = build_target(run.load_system(), model.chart, model.config, EnergyLedger(), around)
     generator = torch.Generator().manual_seed(arguments.seed)
     samples = tuple(draw(model, target, t, arguments.n, generator=generator) for t in temperatures)
     energies = cross_energies(model, samples, show_progress=True)

@@ -87,7 +87,7 @@ def execute(arguments: argparse.Namespace) -> None:
     around = Surroundings(
         default_cache_dir(), arguments.processes, torch.device("cpu"), show_progress=False
     )
-    target = build_target(run.load_system(), model.chart, EnergyLedger(), around)
+    target = build_target(run.load_system(), model.chart, model.config, EnergyLedger(), around)
     generator = torch.Generator().manual_seed(arguments.seed)
     samples = draw(model, target, temperature, arguments.n, generator=generator)
     write_trajectory(run, samples, path)

@@ -2,10 +2,10 @@
 
     python scripts/train_alanine.py --T 300:600
 
-Runs molecular dynamics of the molecule at the highest temperature only, fits a flow that depends
-on the temperature, samples it at temperatures over the whole range, and writes free energies,
-heat capacities, free-energy surfaces and effective sample sizes with error bars to report.html
-and summary.json in the run directory. Alanine dipeptide by default; --pdb takes your molecule.
+Samples the molecule at the highest temperature only, fits a flow that depends on the temperature,
+samples it at temperatures over the whole range, and writes free energies, heat capacities,
+free-energy surfaces and effective sample sizes with error bars to report.html and summary.json in
+the run directory. Alanine dipeptide by default; --pdb takes your molecule.
 
 A run that was stopped goes on with the same command and --resume.
 """
@@ -43,7 +43,7 @@ from pipeline.model import load_model
 from pipeline.page import compose
 from pipeline.reference import Agreement, compare, reference_frames
 from pipeline.run_directory import RunDirectory
-from pipeline.settings import PRESETS, RunConfig
+from pipeline.settings import BACKENDS, PRESETS, RunConfig
 from pipeline.stages import (
     Data,
     Surroundings,
@@ -76,11 +76,15 @@ def parser() -> argparse.ArgumentParser:
     options = Parser(__doc__)
     add = options.add_argument
     add("--T", type=temperature_range, required=True, metavar="LOW:HIGH",
-        help="range of temperatures in K; the dynamics run at HIGH")  # fmt: skip
+        help="range of temperatures in K; the data are sampled at HIGH")  # fmt: skip
     add_molecule(options)
     add("--preset", choices=sorted(PRESETS), default="default",
         help="smoke: does it work, under a minute; default: about twenty minutes on two "
         "cores; full: longer and on more data, up to 100 minutes")  # fmt: skip
+    add("--backend", choices=BACKENDS, default="tensor",
+        help="tensor: energies as batched tensor code, data by Hamiltonian Monte Carlo; openmm: "
+        "energies and molecular dynamics by OpenMM, slower, for any force field and for rigid "
+        "bonds (default tensor)")  # fmt: skip
     add("--out", type=Path, metavar="DIR",
         help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")
@@ -99,7 +103,8 @@ def configure(arguments: argparse.Namespace, system: MolecularSystem) -> RunConf
     low, high = arguments.T
     return RunConfig(
         system=system.name, system_hash=system.content_hash, low=low, high=high,
-        seed=arguments.seed, preset=arguments.preset, **vars(PRESETS[arguments.preset]),
+        seed=arguments.seed, preset=arguments.preset, backend=arguments.backend,
+        **vars(PRESETS[arguments.preset]),
     )  # fmt: skip
 
 
@@ -109,23 +114,24 @@ def grid(config: RunConfig) -> tuple[float, ...]:
     return tuple(float(np.round(t, 6)) for t in values)
 
 
-def held_out_frames(data: Data, angles: AnglePair | None) -> Frames:
+def held_out_frames(data: Data, angles: AnglePair | None, backend: str) -> Frames:
     """The held-out trajectories, in blocks longer than their correlation."""
+    what = "chains" if backend == "tensor" else "dynamics"
     x, u = data.held_out.x, data.held_out.potential
     labels = [chain_blocks(x[i], u[i], angles) for i in range(len(x))]
     starts = np.cumsum([0, *(int(found[-1]) + 1 for found in labels[:-1])])
     blocks = np.concatenate([found + s for found, s in zip(labels, starts, strict=True)])
     return Frames(
-        "held-out dynamics", data.held_out.temperature, data.held_out.frames(),
+        f"held-out {what}", data.held_out.temperature, data.held_out.frames(),
         u.reshape(-1).astype(np.float64), blocks,
     )  # fmt: skip
 
 
 def gather_frames(
-    data: Data, angles: AnglePair | None, reference: ReferenceSet | None
+    data: Data, angles: AnglePair | None, reference: ReferenceSet | None, backend: str
 ) -> dict[float, Frames]:
     """Frames to compare with at each temperature; the reference's, where it has them."""
-    held_out = held_out_frames(data, angles)
+    held_out = held_out_frames(data, angles, backend)
     found = {} if reference is None else reference_frames(reference, angles)
     return {held_out.temperature: held_out} | found
 
@@ -155,14 +161,14 @@ def evaluate_run(
     system = run.load_system()
     angles = find_angles(system)
     found = find_reference(system, around.cache)
-    frames = gather_frames(data, angles, found)
+    frames = gather_frames(data, angles, found, config.backend)
     model = load_model(run)
     request = Request(
         temperatures=grid(config), n_samples=config.evaluation.n_samples,
         n_resamples=config.evaluation.n_resamples, angles=angles, frames=frames,
         seed=config.seed, show_progress=around.show_progress,
     )  # fmt: skip
-    target = build_target(system, model.chart, ledger, around)
+    target = build_target(system, model.chart, config, ledger, around)
     with ledger.phase("evaluation"):
         evaluation = evaluate(model, target, request)
     write_results(run, config, evaluation)
@@ -190,7 +196,7 @@ def execute(arguments: argparse.Namespace) -> None:
     clock = [time.monotonic()]
     data = make_data(system, config, ledger, around)
     clock.append(time.monotonic())
-    target = build_target(system, data.chart, ledger, around)
+    target = build_target(system, data.chart, config, ledger, around, training=True)
     training_seconds = train(run, config, data, target, ledger, around)
     clock.append(time.monotonic())
     evaluation, agreement, frames, angles = evaluate_run(run, config, data, ledger, around)

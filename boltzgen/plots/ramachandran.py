@@ -11,7 +11,7 @@ from boltzgen.plots.style import EMPTY, ERROR_MAP, MODEL, REFERENCE, SURFACE_MAP
 
 _LEAST_POPULATION = 1e-6
 _TICKS = (-180, -90, 0, 90, 180)
-_MODEL_LOOK: Any = {"fmt": "o", "color": MODEL, "label": "model, reweighted"}
+_MODEL_LOOK: Any = {"fmt": "o", "color": MODEL}
 _REFERENCE_LOOK: Any = {
     "fmt": "s",
     "color": REFERENCE,
@@ -63,7 +63,7 @@ def draw_profile(
     ax: Axes,
     *,
     reference: tuple[np.ndarray, np.ndarray] | None = None,
-    angle: str = r"\phi",
+    label: str = "model, reweighted",
 ) -> Axes:
     """Draw the populations of an angle on a logarithmic axis.
 
@@ -73,7 +73,7 @@ def draw_profile(
         errors: Standard errors, shape (M,).
         ax: Where to draw.
         reference: Populations and errors of a reference, each (M,).
-        angle: Name of the angle in TeX.
+        label: What the values are.
 
     Returns:
         The same Axes.
@@ -81,13 +81,13 @@ def draw_profile(
     middle = np.rad2deg(0.5 * (edges[1:] + edges[:-1]))
     if reference is not None:
         _draw_bars(middle, *reference, ax, _REFERENCE_LOOK)
-    _draw_bars(middle, values, errors, ax, _MODEL_LOOK)
+    _draw_bars(middle, values, errors, ax, {**_MODEL_LOOK, "label": label})
     drawn = values if reference is None else np.concatenate([values, reference[0]])
     ax.set_yscale("log")
     ax.set_ylim(bottom=max(0.3 * float(drawn[drawn > 0].min()), _LEAST_POPULATION), top=1.0)
     ax.set_xlim(-180, 180)
     ax.set_xticks(_TICKS)
-    ax.set_xlabel(rf"${angle}$ / degrees")
+    ax.set_xlabel(r"$\phi$ / degrees")
     ax.set_ylabel("population of the bin")
     ax.legend()
     return ax

@@ -100,12 +100,18 @@ def write_system(system: MolecularSystem, run: RunDirectory) -> None:
     text = openmm.XmlSerializer.serialize(system.system)
     write_atomically(run.system_xml, lambda p: _write(p, text))
 
-    def write_pdb(path: Path) -> None:
+    write_pdb(system, run.topology)
+
+
+def write_pdb(system: MolecularSystem, target: Path) -> None:
+    """Write the reference configuration and topology."""
+
+    def fill(path: Path) -> None:
         with path.open("w") as file:
             positions = system.positions * unit.nanometer
             app.PDBFile.writeFile(system.topology, positions, file, keepIds=True)
 
-    write_atomically(run.topology, write_pdb)
+    write_atomically(target, fill)
 
 
 def _write(path: Path, text: str) -> None:

@@ -112,12 +112,12 @@ def _thermodynamics_table(evaluation: Evaluation) -> Table:
     rows = [
         [
             f"{t:g}",
-            _pm(free.f_k[i], evaluation.free_energy_errors[i], 4),
-            _pm(mixture.f_k[i], mixture.bootstrap_errors[i], 4),
-            _pm(thermo.free_energy[i], thermo.free_energy_errors[i], 3),
-            _pm(thermo.energy[i], thermo.energy_errors[i], 3),
-            _pm(1e3 * thermo.entropy[i], 1e3 * thermo.entropy_errors[i], 2),
-            _pm(1e3 * thermo.heat_capacity[i], 1e3 * thermo.heat_capacity_errors[i], 1),
+            plus_minus(free.f_k[i], evaluation.free_energy_errors[i], 4),
+            plus_minus(mixture.f_k[i], mixture.bootstrap_errors[i], 4),
+            plus_minus(thermo.free_energy[i], thermo.free_energy_errors[i], 3),
+            plus_minus(thermo.energy[i], thermo.energy_errors[i], 3),
+            plus_minus(1e3 * thermo.entropy[i], 1e3 * thermo.entropy_errors[i], 2),
+            plus_minus(1e3 * thermo.heat_capacity[i], 1e3 * thermo.heat_capacity_errors[i], 1),
         ]
         for i, t in enumerate(evaluation.temperatures)
     ]
@@ -134,10 +134,11 @@ def _thermodynamics_table(evaluation: Evaluation) -> Table:
 
 
 def _maybe(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else _pm(estimate.value, estimate.error, 3)
+    return "-" if estimate is None else plus_minus(estimate.value, estimate.error, 3)
 
 
-def _pm(value: float, error: float, digits: int) -> str:
+def plus_minus(value: float, error: float, digits: int) -> str:
+    """Value and error as text."""
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 

@@ -6,8 +6,34 @@ from boltzgen.training import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Molecular dynamics at the top temperature.
+class ChainsConfig:
+    """Hamiltonian Monte Carlo at the top temperature, many chains at once (backend "tensor").
+
+    Args:
+        n_chains: Independent chains.
+        n_held_out: How many of them are kept for testing.
+        n_frames: Frames of each, one after every trajectory.
+        n_leapfrog: Mean number of steps of a trajectory.
+        n_tuning: Trajectories in which the step size is tuned.
+        n_discarded: Trajectories after that and before the first frame.
+        n_tasks: Equal shares of the chains, each the work of one process.
+    """
+
+    n_chains: int
+    n_held_out: int
+    n_frames: int
+    n_leapfrog: int = 50
+    n_tuning: int = 60
+    n_discarded: int = 100
+    n_tasks: int = 4
+
+    def __post_init__(self) -> None:
+        _check_held_out(self.n_held_out, self.n_chains)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicsConfig:
+    """Molecular dynamics by OpenMM at the top temperature (backend "openmm").
 
     Args:
         n_trajectories: Independent trajectories.
@@ -24,10 +50,12 @@ class DataConfig:
     equilibration_steps: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n_held_out < self.n_trajectories:
-            raise ValueError(
-                f"n_held_out: expected 1 to {self.n_trajectories - 1}, got {self.n_held_out}"
-            )
+        _check_held_out(self.n_held_out, self.n_trajectories)
+
+
+def _check_held_out(n_held_out: int, n_all: int) -> None:
+    if not 1 <= n_held_out < n_all:
+        raise ValueError(f"n_held_out: expected 1 to {n_all - 1}, got {n_held_out}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +130,11 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that decides the outcome of a run, and the name of its molecule."""
+    """Everything that decides the outcome of a run, and the name of its molecule.
+
+    `backend` says what samples the data and evaluates energies: "tensor" (`TensorTarget`) or
+    "openmm" (`OpenMMTarget`, and molecular dynamics).
+    """
 
     system: str
     system_hash: str
@@ -110,12 +142,15 @@ class RunConfig:
     high: float
     seed: int
     preset: str
-    data: DataConfig
+    backend: str
+    chains: ChainsConfig
+    dynamics: DynamicsConfig
     flow: FlowConfig
     objective: ObjectiveConfig
     train: TrainConfig
     evaluation: EvaluationConfig
     checkpoint_every: int
+    compiled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,21 +158,35 @@ class Preset:
     """The part of a run's settings that a preset decides."""
 
     checkpoint_every: int
-    data: DataConfig
+    chains: ChainsConfig
+    dynamics: DynamicsConfig
     flow: FlowConfig
     objective: ObjectiveConfig
     train: TrainConfig
     evaluation: EvaluationConfig
+    compiled: bool = True
 
 
-_DEFAULT_DATA = DataConfig(
+BACKENDS = ("tensor", "openmm")
+_CHAINS = ChainsConfig(n_chains=512, n_held_out=128, n_frames=600)
+_DYNAMICS = DynamicsConfig(
     n_trajectories=8, n_held_out=2, n_frames=20_000, spacing_steps=100, equilibration_steps=30_000
 )
 
 PRESETS = {
     "smoke": Preset(
         checkpoint_every=20,
-        data=DataConfig(
+        compiled=False,
+        chains=ChainsConfig(
+            n_chains=32,
+            n_held_out=8,
+            n_frames=50,
+            n_leapfrog=10,
+            n_tuning=30,
+            n_discarded=30,
+            n_tasks=1,
+        ),
+        dynamics=DynamicsConfig(
             n_trajectories=4,
             n_held_out=1,
             n_frames=400,
@@ -161,7 +210,8 @@ PRESETS = {
     ),
     "default": Preset(
         checkpoint_every=250,
-        data=_DEFAULT_DATA,
+        chains=_CHAINS,
+        dynamics=_DYNAMICS,
         flow=FlowConfig(n_layers=8, n_hidden=128),
         objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
         train=TrainConfig(n_steps=5000, learning_rate=2e-3, average_decay=0.995),
@@ -169,7 +219,8 @@ PRESETS = {
     ),
     "full": Preset(
         checkpoint_every=250,
-        data=replace(_DEFAULT_DATA, n_frames=40_000),
+        chains=replace(_CHAINS, n_chains=1024, n_held_out=256),
+        dynamics=replace(_DYNAMICS, n_frames=40_000),
         flow=FlowConfig(n_layers=8, n_hidden=128),
         objective=ObjectiveConfig(batch_size=512, warm_up=1000, ramp=200),
         train=TrainConfig(n_steps=20_000, learning_rate=2e-3, average_decay=0.999),

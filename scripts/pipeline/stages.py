@@ -13,6 +13,7 @@ from boltzgen.training import RandomBatches, Trainer, load_checkpoint, run_with_
 from pipeline.console import ProgressBar
 from pipeline.model import build_chart, build_objective, new_flow, save_model, streams
 from pipeline.run_directory import RunDirectory
+from pipeline.sampling import SamplingSettings, as_trajectories, sample_molecule
 from pipeline.settings import RunConfig
 from systems.charts import ChartedTarget, InternalChart
 from systems.ledger import EnergyLedger
@@ -21,6 +22,7 @@ from systems.molecules import (
     MixingReport,
     MolecularSystem,
     OpenMMTarget,
+    TensorTarget,
     TrajectorySet,
     check_mixing,
     fastest_platform,
@@ -28,6 +30,7 @@ from systems.molecules import (
 )
 
 _N_CHECKED = 20
+_N_GROUPS = 8
 _KEPT = 0.01
 """kJ/mol by which an energy may change on the way through the chart and back."""
 
@@ -78,34 +81,60 @@ class Data:
 def make_data(
     system: MolecularSystem, config: RunConfig, ledger: EnergyLedger, around: Surroundings
 ) -> Data:
-    """Run (or find) the molecular dynamics at the top temperature and fit the chart."""
+    """Sample (or find) the molecule at the top temperature and fit the chart."""
+    run = _run_chains if config.backend == "tensor" else _run_dynamics
+    frames, n_held_out = run(system, config, around)
+    ledger.add(frames.n_steps, phase="data")
+    training, held_out = frames.split(n_held_out)
+    try:
+        chart = build_chart(system, training.frames())
+    except ValueError as error:
+        raise ValueError(
+            f"the frames at {config.high:g} K (HIGH of --T) do not fit internal coordinates: "
+            f"{error}. A lower HIGH may help; a chain of atoms in a straight line is not supported"
+        ) from error
+    check_relabelling(system, chart, training)
+    z, n_outside = to_chart(chart, training)
+    mixing = check_mixing(system, frames.x, n_groups=min(_N_GROUPS, frames.n_trajectories))
+    return Data(training, held_out, chart, z, n_outside, mixing)
+
+
+def _run_chains(
+    system: MolecularSystem, config: RunConfig, around: Surroundings
+) -> tuple[TrajectorySet, int]:
+    """Chains of Hamiltonian Monte Carlo, and how many of them to hold out."""
+    own = config.chains
+    settings = SamplingSettings(
+        temperatures=(config.high,), n_ladders=own.n_chains, n_frames=own.n_frames,
+        n_tuning=own.n_tuning, n_discarded=own.n_discarded, n_leapfrog=own.n_leapfrog,
+        n_tasks=own.n_tasks, compiled=config.compiled, seed=config.seed,
+    )  # fmt: skip
+    label = f"chains at {config.high:g} K"
+    with ProgressBar(label, unit="step", enabled=around.show_progress) as progress:
+        found = sample_molecule(
+            system, settings, cache_dir=around.cache, n_processes=around.n_processes,
+            progress=progress,
+        )  # fmt: skip
+    return as_trajectories(found.frames), own.n_held_out
+
+
+def _run_dynamics(
+    system: MolecularSystem, config: RunConfig, around: Surroundings
+) -> tuple[TrajectorySet, int]:
+    """Molecular dynamics by OpenMM, and how many trajectories to hold out."""
+    own = config.dynamics
     settings = DynamicsSettings(
-        temperature=config.high,
-        n_trajectories=config.data.n_trajectories,
-        n_frames=config.data.n_frames,
-        spacing_steps=config.data.spacing_steps,
-        equilibration_steps=config.data.equilibration_steps,
-        platform=fastest_platform(system),
-        seed=config.seed,
-    )
+        temperature=config.high, n_trajectories=own.n_trajectories, n_frames=own.n_frames,
+        spacing_steps=own.spacing_steps, equilibration_steps=own.equilibration_steps,
+        platform=fastest_platform(system), seed=config.seed,
+    )  # fmt: skip
     label = f"dynamics at {config.high:g} K"
     with ProgressBar(label, unit="step", enabled=around.show_progress) as progress:
         frames = simulate(
             system, settings, cache_dir=around.cache, n_processes=around.n_processes,
             progress=progress,
         )  # fmt: skip
-    ledger.add(frames.n_steps, phase="data")
-    training, held_out = frames.split(config.data.n_held_out)
-    try:
-        chart = build_chart(system, training.frames())
-    except ValueError as error:
-        raise ValueError(
-            f"the dynamics at {config.high:g} K (HIGH of --T) do not fit internal coordinates: "
-            f"{error}. A lower HIGH may help; a chain of atoms in a straight line is not supported"
-        ) from error
-    check_relabelling(system, chart, training)
-    z, n_outside = to_chart(chart, training)
-    return Data(training, held_out, chart, z, n_outside, check_mixing(system, frames.x))
+    return frames, own.n_held_out
 
 
 def check_relabelling(system: MolecularSystem, chart: InternalChart, frames: TrajectorySet) -> None:
@@ -131,13 +160,31 @@ def check_relabelling(system: MolecularSystem, chart: InternalChart, frames: Tra
 
 
 def build_target(
-    system: MolecularSystem, chart: InternalChart, ledger: EnergyLedger, around: Surroundings
+    system: MolecularSystem,
+    chart: InternalChart,
+    config: RunConfig,
+    ledger: EnergyLedger,
+    around: Surroundings,
+    *,
+    training: bool = False,
 ) -> ChartedTarget:
-    """The molecule's target in the coordinates of the chart."""
-    target = OpenMMTarget(
-        system, platform=fastest_platform(system), n_workers=around.n_processes, ledger=ledger
-    )
-    return ChartedTarget(target, chart)
+    """The molecule's target in the coordinates of a chart.
+
+    Args:
+        system: The molecule.
+        chart: The chart.
+        config: Says through what energies are evaluated.
+        ledger: Where energy calls are booked.
+        around: Cores and device.
+        training: Whether it is for training: compiled if the settings say so, on the device.
+    """
+    if config.backend == "openmm":
+        through = OpenMMTarget(
+            system, platform=fastest_platform(system), n_workers=around.n_processes, ledger=ledger
+        )
+        return ChartedTarget(through, chart)
+    direct = TensorTarget(system, compiled=training and config.compiled, ledger=ledger)
+    return ChartedTarget(direct.to(around.device) if training else direct, chart)
 
 
 def to_chart(chart: InternalChart, frames: TrajectorySet) -> tuple[Tensor, int]:

@@ -7,17 +7,19 @@ from systems.molecules.cache import default_cache_dir
 from systems.molecules.definition import MolecularSystem
 from systems.molecules.dynamics import DynamicsSettings, simulate
 from systems.molecules.errors import CorruptCacheError, SimulationError
-from systems.molecules.evaluation import fastest_platform
+from systems.molecules.evaluation import fastest_platform, minimised_positions
 from systems.molecules.loading import from_amber, from_pdb, from_xml
 from systems.molecules.mixing import MixingReport, check_mixing
 from systems.molecules.named import DEFAULT_SYSTEM, named, system_names
-from systems.molecules.replica_exchange import (
+from systems.molecules.reference_set import (
+    Plan,
     ReferenceSet,
-    ReferenceSettings,
+    ReferenceStore,
+    check_ladder,
     find_reference,
     ladder,
-    reference,
 )
+from systems.molecules.replica_exchange import ReferenceSettings, reference
 from systems.molecules.target import OpenMMTarget
 from systems.molecules.tensor_target import TensorTarget
 from systems.molecules.trajectories import TrajectorySet
@@ -30,12 +32,15 @@ __all__ = [
     "MixingReport",
     "MolecularSystem",
     "OpenMMTarget",
+    "Plan",
     "Progress",
     "ReferenceSet",
     "ReferenceSettings",
+    "ReferenceStore",
     "SimulationError",
     "TensorTarget",
     "TrajectorySet",
+    "check_ladder",
     "check_mixing",
     "default_cache_dir",
     "fastest_platform",
@@ -44,6 +49,7 @@ __all__ = [
     "from_pdb",
     "from_xml",
     "ladder",
+    "minimised_positions",
     "named",
     "reference",
     "simulate",

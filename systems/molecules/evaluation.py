@@ -26,6 +26,15 @@ def fastest_platform(system: MolecularSystem) -> str:
     return "CPU" if custom else "Reference"
 
 
+def minimised_positions(system: MolecularSystem) -> np.ndarray:
+    """Positions in nm, (n_atoms, 3), of the energy minimum next to the reference configuration."""
+    context = _new_context(system, fastest_platform(system))
+    context.setPositions(system.positions)
+    openmm.LocalEnergyMinimizer.minimize(context)
+    found = context.getState(positions=True).getPositions(asNumpy=True)._value
+    return np.array(found, dtype=np.float64)
+
+
 class EnergyPool:
     """Contexts of one system that evaluate batches of configurations.
 
@@ -98,7 +107,7 @@ class EnergyPool:
     ) -> None:
         n_parts = max(1, min(self._n_workers, len(rows)))
         while len(self._contexts) < n_parts:
-            self._contexts.append(self._new_context())
+            self._contexts.append(_new_context(self._system, self._platform))
         if n_parts == 1:
             _evaluate_part(self._contexts[0], rows, positions, energies, forces)
             return
@@ -111,14 +120,14 @@ class EnergyPool:
         for job in jobs:
             job.result()
 
-    def _new_context(self) -> openmm.Context:
-        properties = {"Threads": "1"} if self._platform == "CPU" else {}
-        return openmm.Context(
-            self._system.system,
-            openmm.VerletIntegrator(_STEP),
-            openmm.Platform.getPlatformByName(self._platform),
-            properties,
-        )
+
+def _new_context(system: MolecularSystem, platform: str) -> openmm.Context:
+    return openmm.Context(
+        system.system,
+        openmm.VerletIntegrator(_STEP),
+        openmm.Platform.getPlatformByName(platform),
+        {"Threads": "1"} if platform == "CPU" else {},
+    )
 
 
 def _evaluate_part(

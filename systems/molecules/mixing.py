@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from systems.molecules.definition import MolecularSystem
 
 _MAX_RHAT = 1.05
 _MIN_TRANSITIONS = 10
+_MIN_FOR_DRIFT, _DRIFTED = 8, 1e-5
 _RARE = 0.001
 _RIGID = 1e-8  # variance of a torsion that is fixed but for rounding
 Quadruple = tuple[int, int, int, int]
@@ -16,7 +18,7 @@ Quadruple = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class TorsionMixing:
-    """How one torsion mixes, over M trajectories.
+    """How one torsion mixes, over M trajectories or groups of them.
 
     Args:
         name: Such as "ALA2 C-N-CA-C (phi)".
@@ -25,6 +27,8 @@ class TorsionMixing:
         n_transitions: Changes of its sign from one frame to the next, at 0 or at 180, shape (M,).
         rhat: Split R-hat, the larger of those of the cosine and the sine; 1 is mixed, inf where
             trajectories are stuck in different places; 1 for a torsion that never moves.
+        drift: The smaller p-value of `drift_p_value` of the cosine and the sine, over all
+            trajectories.
     """
 
     name: str
@@ -32,6 +36,7 @@ class TorsionMixing:
     fraction_positive: np.ndarray
     n_transitions: np.ndarray
     rhat: float
+    drift: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,27 +47,44 @@ class MixingReport:
     warnings: tuple[str, ...]
 
 
-def check_mixing(system: MolecularSystem, x: np.ndarray) -> MixingReport:
-    """Compare rotatable torsions between and within trajectories.
+def check_mixing(
+    system: MolecularSystem, x: np.ndarray, *, n_groups: int | None = None
+) -> MixingReport:
+    """Compare rotatable torsions between and within trajectories, or groups of them.
+
+    Many short chains need not each visit everything: their groups are compared then, and the
+    halves in time of these (the nested R-hat).
 
     Args:
         system: The molecule; its bonds decide which torsions there are.
         x: Positions in nm, shape (n_trajectories, n_frames, n_atoms, 3).
+        n_groups: Groups of equally many trajectories; those left over are not compared. By
+            default each trajectory is its own.
 
     Returns:
         Statistics of every torsion and warnings in plain English.
 
     Raises:
-        ValueError: x has another shape, or fewer than 4 frames per trajectory.
+        ValueError: x has another shape, fewer than 4 frames per trajectory, or there are fewer
+            trajectories than groups.
+
+    References:
+        Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari and Gelman, Bayesian Analysis (2024),
+        arXiv:2110.13017: nested R-hat.
     """
     if x.ndim != 4 or x.shape[2:] != (system.n_atoms, 3) or x.shape[1] < 4:
         raise ValueError(
             f"x: expected shape (n_trajectories, at least 4 frames, {system.n_atoms}, 3), "
             f"got {x.shape}"
         )
+    n_groups = len(x) if n_groups is None else n_groups
+    if not 1 <= n_groups <= len(x):
+        raise ValueError(f"n_groups: expected 1 to {len(x)}, got {n_groups}")
     names = [name.split(":")[1] for name in system.atom_names]
     torsions = tuple(
-        torsion_mixing(_label(system, names, atoms), atoms, torsion_angles(x, atoms))
+        torsion_mixing(
+            _label(system, names, atoms), atoms, torsion_angles(x, atoms), n_groups=n_groups
+        )
         for atoms in rotatable_torsions(system)
     )
     warnings = tuple(sentence for torsion in torsions for sentence in _warnings(torsion))
@@ -114,23 +136,57 @@ def torsion_angles(x: np.ndarray, atoms: Sequence[int]) -> np.ndarray:
     return np.asarray(np.arctan2(sine, np.einsum("...i,...i->...", first, last)))
 
 
-def torsion_mixing(name: str, atoms: Quadruple, angles: np.ndarray) -> TorsionMixing:
+def torsion_mixing(
+    name: str, atoms: Quadruple, angles: np.ndarray, *, n_groups: int | None = None
+) -> TorsionMixing:
     """Mixing statistics of one torsion.
 
     Args:
         name: What to call it.
         atoms: The four atoms.
         angles: Radians, shape (n_trajectories, n_frames).
+        n_groups: See `check_mixing`.
     """
-    cosine, sine = np.cos(angles), np.sin(angles)
+    n_groups = len(angles) if n_groups is None else n_groups
+    angles = angles[: len(angles) // n_groups * n_groups]
+    grouped = angles.reshape(n_groups, -1, angles.shape[1])
+    # Frame by frame, all trajectories of a group, so that halves are halves in time.
+    joined = grouped.transpose(0, 2, 1).reshape(n_groups, -1)
+    cosine, sine = np.cos(joined), np.sin(joined)
     moves = cosine.var() + sine.var() > _RIGID
     return TorsionMixing(
         name=name,
         atoms=atoms,
-        fraction_positive=(angles > 0).mean(axis=1),
-        n_transitions=_transitions(angles),
+        fraction_positive=(joined > 0).mean(axis=1),
+        n_transitions=_transitions(angles).reshape(n_groups, -1).sum(axis=1),
         rhat=max(split_rhat(cosine), split_rhat(sine)) if moves else 1.0,
+        drift=min(drift_p_value(np.cos(angles)), drift_p_value(np.sin(angles))) if moves else 1.0,
     )
+
+
+def drift_p_value(series: np.ndarray) -> float:
+    """Whether trajectories began elsewhere than they end: p-value of Student's t-test.
+
+    The last half of each minus its first tenth; the trajectories are independent, so that no
+    correlation time is needed.
+
+    Args:
+        series: Shape (n_trajectories, n_frames).
+
+    Returns:
+        1 for fewer than 8 trajectories, which cannot tell.
+
+    References:
+        Geweke, Bayesian Statistics 4, 169 (1992), for one chain.
+    """
+    n_trajectories, n_frames = series.shape
+    if n_trajectories < _MIN_FOR_DRIFT:
+        return 1.0
+    first = series[:, : max(1, n_frames // 10)].mean(axis=1)
+    change = series[:, n_frames // 2 :].mean(axis=1) - first
+    if not change.std() > 0:
+        return 1.0 if change[0] == 0 else 0.0
+    return float(stats.ttest_1samp(change, 0.0).pvalue)
 
 
 def split_rhat(series: np.ndarray) -> float:
@@ -181,6 +237,11 @@ def _warnings(torsion: TorsionMixing) -> list[str]:
             f"Torsion {torsion.name}: trajectories disagree (R-hat {torsion.rhat:.2f}; the "
             f"fraction above 0 runs from {low:.3f} to {high:.3f}): run longer, or at a higher "
             "temperature."
+        )
+    if torsion.drift < _DRIFTED:
+        found.append(
+            f"Torsion {torsion.name}: the first frames are distributed otherwise than the last (p "
+            f"= {torsion.drift:.1g}): equilibrate longer."
         )
     total = int(torsion.n_transitions.sum())
     both = _RARE < torsion.fraction_positive.mean() < 1 - _RARE

@@ -3,9 +3,9 @@
 | name | force field and solvent | constraints | who uses it |
 |---|---|---|---|
 | ala2/vacuum | amber96, vacuum | none | first drafts |
-| ala2/ff96-obc1 | amber96 + OBC1, mbondi2 radii, ACE surface term, dielectrics 1 and 78.5 | none | FAB, TA-BG, CMT (openmmtools AlanineDipeptideImplicit) |
+| ala2/ff96-obc1 | amber96 + OBC1, mbondi2 radii, ACE surface term, dielectrics 1 and 78.5 | none | the default here; FAB, TA-BG, CMT (openmmtools AlanineDipeptideImplicit) |
 | ala2/tsf | amber99sbildn + amber96_obc (OBC2), dielectrics 1 and 78.3 | 12 bonds to H | TSF, TRADE |
-| ala2/ff99sbildn-obc2 | amber99sbildn + amber96_obc (OBC2), dielectrics 1 and 78.3 | none | the default here |
+| ala2/ff99sbildn-obc2 | amber99sbildn + amber96_obc (OBC2), dielectrics 1 and 78.3 | none | ala2/tsf without constraints |
 
 No cut-off anywhere. OBC1 enters as OpenMM's `implicit/obc1.xml`, a CustomGBForce; the Born radii
 are mbondi2, which that file assigns by itself. `amber96_obc.xml` brings GBSAOBCForce, with the radii
@@ -21,7 +21,7 @@ from importlib import resources
 from systems.molecules.definition import MolecularSystem
 from systems.molecules.loading import from_pdb
 
-DEFAULT_SYSTEM = "ala2/ff99sbildn-obc2"
+DEFAULT_SYSTEM = "ala2/ff96-obc1"
 
 
 @dataclass(frozen=True)

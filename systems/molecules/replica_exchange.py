@@ -4,8 +4,7 @@ Several repeats, each from its own random stream, run in chunks that are kept; t
 on where it stopped, and with more iterations or repeats it extends what there is.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,13 +16,14 @@ from openmm.app import replicaexchangesampler
 from systems.checks import check_positive
 from systems.molecules.cache import ChunkStore, derive_seed, settings_key
 from systems.molecules.definition import MolecularSystem
-from systems.molecules.errors import CorruptCacheError, SimulationError
-from systems.molecules.workers import Progress, run_all
+from systems.molecules.errors import SimulationError
+from systems.molecules.evaluation import fastest_platform
+from systems.molecules.reference_set import Plan, ReferenceSet, ReferenceStore, check_ladder
+from systems.molecules.workers import Progress
 
 # OpenMM's sampler draws its exchanges from the random module: its state is set here for a repeat,
 # kept with each chunk, and given back.
 _exchange_random = replicaexchangesampler.random
-_FORMAT = 1
 _STATE = ("checkpoint", "positions", "velocities", "state_index", "previous_index", "random_state")
 
 
@@ -56,13 +56,8 @@ class ReferenceSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "temperatures", tuple(float(t) for t in self.temperatures))
-        for t in self.temperatures:
-            check_positive("temperatures", t)
-        if len(self.temperatures) < 2 or list(self.temperatures) != sorted(set(self.temperatures)):
-            raise ValueError(
-                f"temperatures: expected at least two rising values, got {self.temperatures}"
-            )
+        temperatures = check_ladder(self.temperatures, least=2)
+        object.__setattr__(self, "temperatures", temperatures)
         for name in ("n_repeats", "n_iterations", "steps_per_iteration", "chunk_iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -82,67 +77,20 @@ class ReferenceSettings:
         )
         return len(self.temperatures) * per_replica
 
-    def key(self) -> str:
-        """Hash of all that decides the stream of frames; lengths do not, they extend it."""
-        kept = {k: v for k, v in asdict(self).items() if k not in ("n_repeats", "n_iterations")}
-        return settings_key(_FORMAT, kept)
-
-
-@dataclass(frozen=True, eq=False)
-class ReferenceSet:
-    """Frames of a replica-exchange reference, N in all, one row each.
-
-    Args:
-        temperatures: The ladder in K, shape (K,).
-        x: Positions in nm, float32, shape (N, n_atoms, 3).
-        potential: Potential energy in kJ/mol, shape (N,).
-        state: Index into `temperatures` at which the frame was sampled, shape (N,).
-        repeat: Independent repeat, shape (N,).
-        replica: Walker within the repeat, shape (N,).
-        iteration: Exchange attempt before which the frame was taken, shape (N,).
-        n_energy_calls: Steps taken for all this, equilibration included.
-        complete: Whether all that was asked for is there.
-    """
-
-    temperatures: np.ndarray
-    x: np.ndarray
-    potential: np.ndarray
-    state: np.ndarray
-    repeat: np.ndarray
-    replica: np.ndarray
-    iteration: np.ndarray
-    n_energy_calls: int
-    complete: bool
-
     @property
-    def n_repeats(self) -> int:
-        """Independent repeats that have at least one frame."""
-        return int(np.unique(self.repeat).size)
-
-
-def ladder(
-    lo: float, hi: float, *, include: Sequence[float] = (), ratio: float = 1.2
-) -> tuple[float, ...]:
-    """Temperatures from lo to hi that contain `include`; neighbours differ by at most `ratio`.
-
-    Gaps wider than `ratio` are filled with geometric steps.
-
-    Example:
-        >>> ladder(300.0, 600.0, include=(450.0,), ratio=1.3)
-        (300.0, 367.4234614174767, 450.0, 519.6152422706632, 600.0)
-
-    Raises:
-        ValueError: The range is not rising or not positive.
-    """
-    check_positive("lo", lo)
-    if not lo < hi:
-        raise ValueError(f"hi: expected more than lo = {lo}, got {hi}")
-    fixed = sorted({float(lo), float(hi), *(float(t) for t in include if lo < t < hi)})
-    rungs = []
-    for low, high in zip(fixed, fixed[1:], strict=False):
-        n = max(1, int(np.ceil(np.log(high / low) / np.log(ratio) - 1e-9)))
-        rungs += [float(low * (high / low) ** (i / n)) for i in range(n)]
-    return (*rungs, fixed[-1])
+    def plan(self) -> Plan:
+        """What this leaves in the cache."""
+        kept = {k: v for k, v in asdict(self).items() if k not in ("n_repeats", "n_iterations")}
+        steps = self.chunk_iterations * self.steps_per_iteration
+        return Plan(
+            sampler="replica exchange by OpenMM",
+            temperatures=self.temperatures,
+            n_tasks=self.n_repeats,
+            n_chunks=self.n_chunks,
+            calls_before=self.equilibration_calls,
+            calls_per_chunk=len(self.temperatures) * steps,
+            stream=settings_key(kept),
+        )
 
 
 def reference(
@@ -166,108 +114,20 @@ def reference(
         SimulationError: An energy came out non-finite, or a worker died.
         CorruptCacheError: A cached chunk is damaged.
     """
-    directory = _directory(system, settings, Path(cache_dir))
-    _write_manifest(directory, system, settings)
-    tasks = [_Task(system, settings, directory, r) for r in range(settings.n_repeats)]
-    tasks = [t for t in tasks if t.store.n_chunks < settings.n_chunks]
-    total = settings.n_repeats * _calls(settings, settings.n_chunks)
-
-    def poll() -> None:
-        if progress is not None:
-            progress(_calls_done(directory, settings), total)
-
-    poll()
-    run_all(_run_repeat, tasks, n_processes=n_processes, poll=poll)
-    poll()
-    return _load(directory, settings)
-
-
-def find_reference(system: MolecularSystem, cache_dir: Path) -> ReferenceSet | None:
-    """Return the longest reference of this system in the cache, finished or not, or None.
-
-    Raises:
-        CorruptCacheError: A cached chunk is damaged.
-    """
-    best: tuple[int, Path, ReferenceSettings] | None = None
-    for manifest in sorted(Path(cache_dir).glob(f"reference-{system.content_hash[:16]}-*/*.json")):
-        settings = _read_manifest(manifest)
-        n_frames = sum(
-            ChunkStore(manifest.parent / _repeat_name(r)).n_chunks * settings.chunk_iterations
-            for r in range(settings.n_repeats)
-        )
-        if n_frames and (best is None or n_frames > best[0]):
-            best = (n_frames, manifest.parent, settings)
-    return None if best is None else _load(best[1], best[2])
+    plan = settings.plan
+    store = ReferenceStore.place("reference", system, plan, cache_dir)
+    store.write_manifest(system, asdict(settings))
+    tasks = [_Task(system, settings, store.chunks(r), r) for r in store.unfinished]
+    store.fill(_run_repeat, tasks, n_processes=n_processes, progress=progress)
+    return store.load()
 
 
 @dataclass(frozen=True)
 class _Task:
     system: MolecularSystem
     settings: ReferenceSettings
-    directory: Path
+    store: ChunkStore
     repeat: int
-
-    @property
-    def store(self) -> ChunkStore:
-        return ChunkStore(self.directory / _repeat_name(self.repeat))
-
-
-def _repeat_name(repeat: int) -> str:
-    return f"repeat_{repeat:03d}"
-
-
-def _directory(system: MolecularSystem, settings: ReferenceSettings, cache_dir: Path) -> Path:
-    return cache_dir / f"reference-{system.content_hash[:16]}-{settings.key()[:16]}"
-
-
-def _write_manifest(directory: Path, system: MolecularSystem, settings: ReferenceSettings) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"system": system.name, "settings": asdict(settings)}, indent=1)
-    temporary = directory / ".manifest.tmp"
-    temporary.write_text(text)
-    temporary.replace(directory / "manifest.json")
-
-
-def _read_manifest(path: Path) -> ReferenceSettings:
-    try:
-        return ReferenceSettings(**json.loads(path.read_text())["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptCacheError(f"{path} is damaged ({error}); delete its directory") from error
-
-
-def _calls(settings: ReferenceSettings, n_chunks: int) -> int:
-    if n_chunks == 0:
-        return 0
-    steps = settings.chunk_iterations * settings.steps_per_iteration
-    return settings.equilibration_calls + n_chunks * len(settings.temperatures) * steps
-
-
-def _calls_done(directory: Path, settings: ReferenceSettings) -> int:
-    stores = [ChunkStore(directory / _repeat_name(r)) for r in range(settings.n_repeats)]
-    return sum(_calls(settings, min(s.n_chunks, settings.n_chunks)) for s in stores)
-
-
-def _load(directory: Path, settings: ReferenceSettings) -> ReferenceSet:
-    columns: dict[str, list[np.ndarray]] = {}
-    n_calls, complete = 0, True
-    for repeat in range(settings.n_repeats):
-        store = ChunkStore(directory / _repeat_name(repeat))
-        n_chunks = min(store.n_chunks, settings.n_chunks)
-        complete &= n_chunks == settings.n_chunks
-        n_calls += _calls(settings, n_chunks)
-        for index in range(n_chunks):
-            chunk = store.read(index)
-            n = chunk["potential"].size
-            chunk["repeat"] = np.full(n, repeat, dtype=np.int64)
-            for name in ("x", "potential", "state", "repeat", "replica", "iteration"):
-                columns.setdefault(name, []).append(chunk[name])
-    merged = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return ReferenceSet(
-        temperatures=np.array(settings.temperatures),
-        n_energy_calls=n_calls,
-        complete=complete,
-        **merged,
-    )
 
 
 def _run_repeat(task: _Task, on_chunk: Callable[[], None]) -> None:
@@ -292,8 +152,12 @@ def _sampler(task: _Task) -> app.ReplicaExchangeSampler:
         settings.temperatures[0], settings.friction_per_ps, settings.timestep_fs * 1e-3
     )
     integrator.setRandomNumberSeed(derive_seed(settings.seed, task.repeat, 0))
-    platform = openmm.Platform.getPlatformByName("Reference")
-    simulation = app.Simulation(task.system.topology, task.system.system, integrator, platform)
+    name = fastest_platform(task.system)
+    platform = openmm.Platform.getPlatformByName(name)
+    properties = {"Threads": "1"} if name == "CPU" else {}
+    simulation = app.Simulation(
+        task.system.topology, task.system.system, integrator, platform, properties
+    )
     simulation.context.setPositions(task.system.positions)
     openmm.LocalEnergyMinimizer.minimize(simulation.context)
     simulation.context.setVelocitiesToTemperature(

@@ -18,17 +18,18 @@ class TrajectorySet:
         x: Positions in nm, float32, shape (n_trajectories, n_frames, n_atoms, 3).
         potential: Potential energy in kJ/mol, shape (n_trajectories, n_frames).
         temperature: Temperature of the thermostat in K.
-        kinetic_temperature: Temperature measured from the kinetic energy, K.
-        kinetic_temperature_error: Its standard error, K.
         n_steps: Steps taken for all this, equilibration included: its price in energy calls.
+        kinetic_temperature: Temperature measured from the kinetic energy, K; None of chains that
+            draw their momenta.
+        kinetic_temperature_error: Its standard error, K.
     """
 
     x: np.ndarray
     potential: np.ndarray
     temperature: float
-    kinetic_temperature: float
-    kinetic_temperature_error: float
     n_steps: int
+    kinetic_temperature: float | None = None
+    kinetic_temperature_error: float | None = None
 
     @property
     def n_trajectories(self) -> int:
@@ -66,9 +67,9 @@ class TrajectorySet:
             x,
             self.potential[rows],
             self.temperature,
+            n_steps,
             self.kinetic_temperature,
             self.kinetic_temperature_error,
-            n_steps,
         )
 
 

@@ -94,3 +94,8 @@ def alanine():
 @pytest.fixture(scope="session")
 def pair():
     return harmonic_pair()
+
+
+@pytest.fixture(scope="session")
+def constrained_alanine():
+    return named("ala2/tsf")

@@ -8,8 +8,8 @@ import torch
 from openmm import app
 
 import free_energy
-import reference_alanine
 import sample
+import sample_molecule
 import train_alanine
 from tests.sources import ROOT
 
@@ -164,7 +164,7 @@ def test_another_run_to_resume(refuses, smoke):
     for words, because in (
         (("--seed", "3"), "other settings: seed is 0 there and 3 here"),
         (("--T", "300:500"), "other settings: high is 600.0 there and 500.0 here"),
-        (("--system", "ala2/vacuum"), "system is ala2/ff99sbildn-obc2 there and ala2/vacuum here"),
+        (("--system", "ala2/vacuum"), "system is ala2/ff96-obc1 there and ala2/vacuum here"),
         (("--preset", "full"), "preset is smoke there and full here"),
     ):
         command = smoke.command("--out", smoke.path, "--resume", *words)
@@ -236,6 +236,6 @@ def test_counts_and_seeds(refuses, smoke, main):
 
 
 def test_the_reference_says_the_same(refuses):
-    refuses(reference_alanine.main, "--T", "600:300", because="--T: expected LOW below HIGH")
-    refuses(reference_alanine.main, "--repeats", "0", because="--repeats: expected a whole number")
-    refuses(reference_alanine.main, "--seed", "-1", because="--seed: expected a whole number")
+    refuses(sample_molecule.main, "--T", "600:300", because="--T: expected LOW below HIGH")
+    refuses(sample_molecule.main, "--ladders", "0", because="--ladders: expected a whole number")
+    refuses(sample_molecule.main, "--seed", "-1", because="--seed: expected a whole number")

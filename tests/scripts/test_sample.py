@@ -30,7 +30,7 @@ def written(smoke, call, folder):
             words = ("--T", "600", "--n", N, "--processes", "1", "--out", path)
             status, printed, _ = call(sample.main, smoke.path, *words)
             assert status == 0
-            assert f"{N} samples of ala2/ff99sbildn-obc2 at 600 K" in printed
+            assert f"{N} samples of ala2/ff96-obc1 at 600 K" in printed
         return path, dict(np.load(path.with_suffix(".weights.npz")))
 
     return write

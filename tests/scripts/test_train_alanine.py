@@ -53,7 +53,7 @@ def test_the_terminal_shows_a_table_the_ledger_and_the_report(smoke):
 
 
 def test_the_summary_has_what_it_promises(summary):
-    assert summary["system"] == "ala2/ff99sbildn-obc2"
+    assert summary["system"] == "ala2/ff96-obc1"
     assert summary["T"] == [300.0, 450.0, 600.0]
     for key in ("ess_reverse", "ess_forward", "khat", "free_energy", "free_energy_error"):
         assert len(summary[key]) == 3, key

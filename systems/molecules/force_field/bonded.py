@@ -1,4 +1,4 @@
-"""Forces on listed bonds, angles, torsions, groups of atoms and single atoms."""
+"""Forces on listed bonds, angles and torsions."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,23 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
-from systems.molecules.force_field.expressions import Expression, Function, Value
+from systems.molecules.force_field.expressions import Expression
 from systems.molecules.force_field.reading import (
     Context,
     Numbers,
     parameter_names,
     plain,
-    table_functions,
 )
 from systems.molecules.force_field.tables import SplineTable
-from systems.molecules.force_field.terms import (
-    Combinations,
-    Constants,
-    Sum,
-    Term,
-    selected,
-    vectors,
-)
+from systems.molecules.force_field.terms import Constants, Quantities, Term, Vectors
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ _TORSION = Coordinate("theta", ((0, 1), (1, 2), (2, 3)), geometry.torsion)
 
 
 class Measured(nn.Module):
-    """Values of a coordinate at listed atoms.
+    """A coordinate at listed atoms, as a function of the vectors between them.
 
     Args:
         coordinate: The coordinate.
@@ -65,12 +57,14 @@ class Measured(nn.Module):
         rows = np.asarray(atoms, dtype=np.int64)
         self._measure = coordinate.measure
         self.n_vectors = len(coordinate.pairs)
-        columns = [rows[:, list(pair)] for pair in coordinate.pairs]
-        self.all = vectors(np.concatenate(columns), n_atoms)
+        starts, ends = (
+            np.concatenate([rows[:, pair[end]] for pair in coordinate.pairs]) for end in (0, 1)
+        )
+        self.vectors = Vectors(ends, starts, n_atoms)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Measure: (3, n_atoms, B) -> (M, B)."""
-        return self._measure(*self.all(x).chunk(self.n_vectors, dim=1))
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Value: vectors (3, ..., B) -> (M, B)."""
+        return self._measure(*vectors.chunk(self.n_vectors, dim=1))
 
 
 class Listed(Term):
@@ -96,12 +90,21 @@ class Listed(Term):
         self.name, self.measured, self.expression = name, measured, expression
         self.constants, self.numbers = Constants(parameters), dict(numbers)
 
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+    def measure(self, x: Tensor) -> Quantities:
+        """Vectors between the atoms."""
+        return (self.measured.vectors(x),)
+
+    def energy(self, quantities: Quantities) -> Tensor:
         """Energy of all interactions."""
-        del r
-        value = self.measured(x)
-        values = {**self.numbers, **self.constants.like(x), self.name: value}
-        return self.expression(values, like=x).expand_as(value).sum(0)
+        (vectors,) = quantities
+        value = self.measured(vectors)
+        values = {**self.numbers, **self.constants.like(value), self.name: value}
+        return self.expression(values, like=value).expand_as(value).sum(0)
+
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """From the vectors to the atoms."""
+        del x
+        return self.measured.vectors.carry_back(slopes[0])
 
 
 def _listed(
@@ -110,12 +113,12 @@ def _listed(
     text: str,
     parameters: Mapping[str, Sequence[float]],
     context: Context,
-) -> Listed:
+) -> list[Term]:
     measured = Measured(coordinate, atoms, context.n_atoms)
-    return Listed(coordinate.name, measured, Expression(text), parameters, context.numbers)
+    return [Listed(coordinate.name, measured, Expression(text), parameters, context.numbers)]
 
 
-def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> Term:
+def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> list[Term]:
     """Harmonic in r: k (r - r0)^2 / 2."""
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
     parameters = {"r0": plain(row[2] for row in rows), "k": plain(row[3] for row in rows)}
@@ -123,7 +126,7 @@ def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> Term:
     return _listed(_DISTANCE, [row[:2] for row in rows], text, parameters, context)
 
 
-def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> Term:
+def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> list[Term]:
     """Harmonic in theta: k (theta - theta0)^2 / 2."""
     rows = [force.getAngleParameters(k) for k in range(force.getNumAngles())]
     parameters = {"theta0": plain(row[3] for row in rows), "k": plain(row[4] for row in rows)}
@@ -131,17 +134,72 @@ def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> Term:
     return _listed(_ANGLE, [row[:3] for row in rows], text, parameters, context)
 
 
-def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> Term:
-    """Periodic in theta: k (1 + cos(n theta - theta0))."""
+class FourierTorsions(Term):
+    """Sum over torsions of a series in cosines and sines, without any angle.
+
+    Args:
+        measured: The torsions, M of them.
+        cosines: Coefficients of cos(n theta), n from 0 on, shape (N + 1, M).
+        sines: Coefficients of sin(n theta), shape (N + 1, M).
+    """
+
+    def __init__(self, measured: Measured, cosines: np.ndarray, sines: np.ndarray) -> None:
+        super().__init__()
+        self.measured = measured
+        self.cosines, self.sines = (
+            Constants({str(n): row for n, row in enumerate(rows)}) for rows in (cosines, sines)
+        )
+        self.has_sine = bool((sines != 0).any())
+
+    def measure(self, x: Tensor) -> Quantities:
+        """Vectors between the atoms."""
+        return (self.measured.vectors(x),)
+
+    def energy(self, quantities: Quantities) -> Tensor:
+        """Energy of all torsions, by the recurrence of Chebyshev."""
+        (vectors,) = quantities
+        cosine, sine = geometry.direction(*vectors.chunk(3, dim=1))
+        now, before = (torch.ones_like(cosine), torch.zeros_like(cosine)), (cosine, -sine)
+        total = torch.zeros_like(cosine)
+        of_cosines, of_sines = self.cosines.like(cosine), self.sines.like(cosine)
+        for n in of_cosines:
+            total = total + of_cosines[n] * now[0]
+            if self.has_sine:
+                total = total + of_sines[n] * now[1]
+            now, before = (
+                (2 * cosine * now[0] - before[0], 2 * cosine * now[1] - before[1]), now
+            )  # fmt: skip
+        return total.sum(0)
+
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """From the vectors to the atoms."""
+        del x
+        return self.measured.vectors.carry_back(slopes[0])
+
+
+def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> list[Term]:
+    """Periodic in theta: k (1 + cos(n theta - theta0)), terms of the same atoms together."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
-    parameters = {
-        name: plain(row[4 + k] for row in rows) for k, name in enumerate(("n", "theta0", "k"))
-    }
-    text = "k*(1+cos(n*theta-theta0))"
-    return _listed(_TORSION, [row[:4] for row in rows], text, parameters, context)
+    torsions = sorted({tuple(row[:4]) for row in rows})
+    number = {atoms: m for m, atoms in enumerate(torsions)}
+    highest = max(int(row[4]) for row in rows)
+    cosines, sines = np.zeros((2, highest + 1, len(torsions)))
+    for row in rows:
+        m, n = number[tuple(row[:4])], int(row[4])
+        theta0, k = plain(row[5:])
+        cosines[0, m] += k
+        cosines[n, m] += k * math.cos(theta0)
+        sines[n, m] += k * math.sin(theta0)
+    measured = Measured(_TORSION, torsions, context.n_atoms)
+    return [FourierTorsions(measured, cosines, _without_rounding(sines, cosines))]
 
 
-def ryckaert_bellemans(force: openmm.RBTorsionForce, context: Context) -> Term:
+def _without_rounding(sines: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+    """Zero where theta0 is 0 or pi but for rounding."""
+    return np.where(np.abs(sines) < 1e-13 * np.abs(cosines), 0.0, sines)
+
+
+def ryckaert_bellemans(force: openmm.RBTorsionForce, context: Context) -> list[Term]:
     """Sum of c_n cos(theta - pi)^n for n from 0 to 5."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     parameters = {f"c{n}": plain(row[4 + n] for row in rows) for n in range(6)}
@@ -158,20 +216,31 @@ class TorsionMap(Term):
         second: The second ones.
     """
 
+    n_quantities = 2
+
     def __init__(self, table: SplineTable, first: Measured, second: Measured) -> None:
         super().__init__()
         self.table, self.first, self.second = table, first, second
 
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+    def measure(self, x: Tensor) -> Quantities:
+        """Vectors between the atoms of the first and of the second torsions."""
+        return self.first.vectors(x), self.second.vectors(x)
+
+    def energy(self, quantities: Quantities) -> Tensor:
         """Energy of all interactions."""
-        del r
-        return self.table(self.first(x), self.second(x)).sum(0)
+        first, second = quantities
+        return self.table(self.first(first), self.second(second)).sum(0)
+
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """From the vectors to the atoms."""
+        del x
+        return self.first.vectors.carry_back(slopes[0]) + self.second.vectors.carry_back(slopes[1])
 
 
-def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> Term:
+def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> list[Term]:
     """All CMAP terms of a force."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
-    terms = []
+    terms: list[Term] = []
     for k in range(force.getNumMaps()):
         own = [row for row in rows if row[0] == k]
         if own:
@@ -183,22 +252,22 @@ def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> Term:
                 Measured(_TORSION, [row[k : k + 4] for row in own], context.n_atoms) for k in (1, 5)
             )
             terms.append(TorsionMap(table, first, second))
-    return Sum(terms)
+    return terms
 
 
-def custom_bond(force: openmm.CustomBondForce, context: Context) -> Term:
+def custom_bond(force: openmm.CustomBondForce, context: Context) -> list[Term]:
     """An expression of r."""
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
     return _custom(_DISTANCE, force, [r[:2] for r in rows], [r[2] for r in rows], context)
 
 
-def custom_angle(force: openmm.CustomAngleForce, context: Context) -> Term:
+def custom_angle(force: openmm.CustomAngleForce, context: Context) -> list[Term]:
     """An expression of theta."""
     rows = [force.getAngleParameters(k) for k in range(force.getNumAngles())]
     return _custom(_ANGLE, force, [r[:3] for r in rows], [r[3] for r in rows], context)
 
 
-def custom_torsion(force: openmm.CustomTorsionForce, context: Context) -> Term:
+def custom_torsion(force: openmm.CustomTorsionForce, context: Context) -> list[Term]:
     """An expression of theta in (-pi, pi]."""
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     return _custom(_TORSION, force, [r[:4] for r in rows], [r[4] for r in rows], context)
@@ -210,113 +279,10 @@ def _custom(
     atoms: Sequence[Sequence[int]],
     values: Sequence[Sequence[float]],
     context: Context,
-) -> Term:
-    return _listed(coordinate, atoms, force.getEnergyFunction(), _columns(force, values), context)
+) -> list[Term]:
+    return _listed(coordinate, atoms, force.getEnergyFunction(), columns(force, values), context)
 
 
-def _stacked(values: Sequence[Tensor]) -> list[Tensor]:
-    """Numbers x1, y1, z1, x2, ... as points (3, M, B)."""
-    tensors = torch.broadcast_tensors(*values)
-    return [torch.stack(tensors[k : k + 3]) for k in range(0, len(tensors), 3)]
-
-
-def _distance(a: Tensor, b: Tensor) -> Tensor:
-    return geometry.norm(b - a)
-
-
-def _angle(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    return geometry.angle(a - b, c - b)
-
-
-def _torsion(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    return geometry.torsion(b - a, c - b, d - c)
-
-
-def _point_distance(*values: Tensor) -> Tensor:
-    return _distance(*_stacked(values))
-
-
-def _point_angle(*values: Tensor) -> Tensor:
-    return _angle(*_stacked(values))
-
-
-def _point_torsion(*values: Tensor) -> Tensor:
-    return _torsion(*_stacked(values))
-
-
-_OF_POINTS: dict[str, Function] = {
-    "distance": _distance,
-    "angle": _angle,
-    "dihedral": _torsion,
-    "pointdistance": _point_distance,
-    "pointangle": _point_angle,
-    "pointdihedral": _point_torsion,
-}
-
-
-class Compound(Term):
-    """Sum over groups of atoms of an expression of their positions.
-
-    Args:
-        atoms: Positions of the first, second, ... atom of each group, M each.
-        expression: Of x1, y1, z1, ..., of points p1, ... in distance(), angle(), dihedral(), of the
-            parameters and globals; of x, y, z if there is one atom to a group.
-        parameters: Each (M,).
-        numbers: Global parameters.
-        tables: Tabulated functions by name.
-        suffixes: What distinguishes the atoms of a group in the expression.
-    """
-
-    def __init__(
-        self,
-        atoms: Sequence[Combinations],
-        expression: Expression,
-        parameters: Mapping[str, Sequence[float]],
-        numbers: Numbers,
-        *,
-        tables: nn.ModuleDict,
-        suffixes: Sequence[str],
-    ) -> None:
-        super().__init__()
-        self.atoms, self.constants = nn.ModuleList(atoms), Constants(parameters)
-        self.expression, self.tables = expression, tables
-        self.numbers, self.suffixes = dict(numbers), tuple(suffixes)
-
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
-        """Energy of all groups."""
-        del r
-        values: dict[str, Value] = {**self.numbers, **self.constants.like(x)}
-        points = [select(x) for select in self.atoms]
-        for suffix, point in zip(self.suffixes, points, strict=True):
-            values |= {f"{axis}{suffix}": point[i] for i, axis in enumerate("xyz")}
-            values[f"p{suffix}"] = point
-        return self.expression(values, like=x).expand_as(points[0][0]).sum(0)
-
-
-def custom_compound(force: openmm.CustomCompoundBondForce, context: Context) -> Term:
-    """An expression of the positions of a few atoms."""
-    rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
-    tables = table_functions(force)
-    expression = Expression(force.getEnergyFunction(), {**_OF_POINTS, **tables})
-    columns = np.array([row[0] for row in rows], dtype=np.int64).T
-    return Compound(
-        [Combinations(selected(atoms, context.n_atoms)) for atoms in columns], expression,
-        _columns(force, [row[1] for row in rows]), context.numbers,
-        tables=tables, suffixes=[str(k + 1) for k in range(len(columns))],
-    )  # fmt: skip
-
-
-def custom_external(force: openmm.CustomExternalForce, context: Context) -> Term:
-    """An expression of the position of an atom."""
-    rows = [force.getParticleParameters(k) for k in range(force.getNumParticles())]
-    expression = Expression(force.getEnergyFunction())
-    atoms = Combinations(selected([row[0] for row in rows], context.n_atoms))
-    return Compound(
-        [atoms], expression, _columns(force, [row[1] for row in rows]), context.numbers,
-        tables=nn.ModuleDict(), suffixes=[""],
-    )  # fmt: skip
-
-
-def _columns(force: openmm.Force, values: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+def columns(force: openmm.Force, values: Sequence[Sequence[float]]) -> dict[str, list[float]]:
     """Parameters by name from those of each interaction."""
     return {name: [row[k] for row in values] for k, name in enumerate(parameter_names(force))}

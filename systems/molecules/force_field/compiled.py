@@ -5,7 +5,8 @@ import shutil
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,21 +15,19 @@ from torch.autograd.function import FunctionCtx
 from systems.molecules.force_field.compiler import ForceField
 
 BUCKETS = (32, 128, 512)
-"""Batch sizes of compiled graphs; a batch is cut into the largest and padded to one of them."""
+"""Batch sizes of compiled graphs: a batch is cut into these, the largest first, and only what is
+left at the end is padded."""
 
 _WARNED: set[str] = set()
-
-
-Evaluation = Callable[[ForceField, Tensor], tuple[Tensor, ...]]
 
 
 class CompiledForceField:
     """A force field compiled by torch.compile: one graph for each batch size, dtype and device.
 
     A graph is compiled when it is first needed, which takes 10 to 30 seconds (less where torch
-    finds it in its cache on disk), once for energies and once for energies with forces. Forces are
-    part of the graph, so that a call that needs both costs about three energies. Second and higher
-    derivatives are those of the eager force field. Copies and pickles hold no graphs.
+    finds it in its cache on disk), once for energies and once for energies with forces. The
+    forces are written out (`ForceField.slopes`); both together cost two to three energies. Second
+    and higher derivatives are those of the eager force field. Copies and pickles hold no graphs.
 
     Graphs use as many threads as torch has when they are compiled. Without a compiler everything
     is evaluated eagerly, and a warning says so once.
@@ -39,7 +38,7 @@ class CompiledForceField:
 
     def __init__(self, field: ForceField) -> None:
         self.field = field
-        self._graphs: dict[tuple[object, ...], Evaluation] = {}
+        self._graphs: dict[tuple[object, ...], Callable[..., Any]] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Without the graphs, which belong to this process and this field."""
@@ -50,55 +49,69 @@ class CompiledForceField:
         energy: Tensor = _Energy.apply(x, self)
         return energy
 
+    @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:
         """The same without a gradient."""
-        return self._run(_energy, x)[0]
-
-    def energy_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Energy (B,) and dU/dx (B, n_atoms, 3), without a graph behind them."""
-        energy, gradient = self._run(_energy_and_gradient, x)
-        return energy, gradient
+        return torch.cat([self._run(_energy, part)[:n] for part, n in _in_buckets(x.detach())])
 
     @torch.no_grad()
-    def _run(self, function: Evaluation, x: Tensor) -> tuple[Tensor, ...]:
-        """Cut into buckets, evaluate, put together."""
-        x = x.detach()
-        if len(x) == 0:
-            return function(self.field, x)
-        can_compile = _can_compile(x.device)
-        found = []
-        for part in x.split(BUCKETS[-1]):
-            if can_compile:
-                bucket = next(size for size in BUCKETS if size >= len(part))
-                padding = part[:1].expand(bucket - len(part), -1, -1)
-                graph = self._graph(function, x, bucket)
-                results = graph(self.field, torch.cat([part, padding]))
-                found.append([result[: len(part)] for result in results])
-            else:
-                found.append(list(function(self.field, part)))
-        return tuple(torch.cat(column) for column in zip(*found, strict=True))
+    def energy_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Energy (B,) and dU/dx (B, n_atoms, 3), without a graph behind them."""
+        energies, gradients = [], []
+        for part, n in _in_buckets(x.detach()):
+            # Two graphs: in one, the compiler would work out slopes anew for each atom.
+            energy, *rest = self._run(_slopes, part)
+            energies.append(energy[:n])
+            gradients.append(self._run(_carry_back, *rest)[:n])
+        return torch.cat(energies), torch.cat(gradients)
 
-    def _graph(self, function: Evaluation, x: Tensor, bucket: int) -> Evaluation:
-        key = (function, bucket, x.dtype, x.device)
+    def _run(self, function: Callable[..., Any], *arguments: Tensor) -> Any:  # noqa: ANN401
+        """Evaluate, through a graph if there can be one."""
+        first = arguments[0]
+        key = (function, first.shape, first.dtype, first.device)
         if key not in self._graphs:
-            self._graphs[key] = torch.compile(_copy(function), dynamic=False, fullgraph=True)
-        return self._graphs[key]
+            if first.numel() == 0 or not _can_compile(first.device):
+                return function(self.field, *arguments)
+            # The key says all that torch would check again at each call, which takes long here.
+            self._graphs[key] = torch.compile(
+                _copy(function), dynamic=False, fullgraph=True,
+                options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
+            )  # fmt: skip
+        return self._graphs[key](self.field, *arguments)
 
 
-def _energy(field: ForceField, x: Tensor) -> tuple[Tensor]:
-    return (field(x),)
+def _in_buckets(x: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Cut a batch into buckets, the largest first; what is left is padded to one.
+
+    Yields:
+        Configurations, and how many of them count. An empty batch is one part.
+    """
+    first = 0
+    for bucket in reversed(BUCKETS):
+        while len(x) - first >= bucket:
+            yield x[first : first + bucket].contiguous(), bucket
+            first += bucket
+    rest = x[first:]
+    if len(rest):
+        bucket = next(size for size in BUCKETS if size >= len(rest))
+        yield torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)]), len(rest)
+    elif first == 0:
+        yield rest, 0
 
 
-def _energy_and_gradient(field: ForceField, x: Tensor) -> tuple[Tensor, Tensor]:
-    def total(y: Tensor) -> tuple[Tensor, Tensor]:
-        energy = field(y)
-        return energy.sum(), energy
-
-    gradient, energy = torch.func.grad(total, has_aux=True)(x)
-    return energy, gradient
+def _energy(field: ForceField, x: Tensor) -> Tensor:
+    return field(x)
 
 
-def _copy(function: Evaluation) -> Evaluation:
+def _slopes(field: ForceField, x: Tensor) -> tuple[Tensor, ...]:
+    return field.slopes(x)
+
+
+def _carry_back(field: ForceField, inner: Tensor, *slopes: Tensor) -> Tensor:
+    return field.carry_back(inner, *slopes)
+
+
+def _copy(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function with a code object of its own.
 
     torch counts compilations for each code object and refuses the ninth.

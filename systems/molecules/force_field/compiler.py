@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from systems.checks import check_event
-from systems.molecules.force_field import bonded, generalised_born, nonbonded
-from systems.molecules.force_field.geometry import all_distances
+from systems.molecules.force_field import bonded, compound, generalised_born, nonbonded
 from systems.molecules.force_field.reading import Context, Numbers, global_parameters
-from systems.molecules.force_field.terms import Term
+from systems.molecules.force_field.terms import Quantities, Term
 
-_Translator = Callable[[Any, Context], Term]
+_Translator = Callable[[Any, Context], list[Term]]
 
 _TRANSLATORS: dict[str, tuple[_Translator, str | None]] = {
     "HarmonicBondForce": (bonded.harmonic_bond, "getNumBonds"),
@@ -24,8 +23,8 @@ _TRANSLATORS: dict[str, tuple[_Translator, str | None]] = {
     "CustomBondForce": (bonded.custom_bond, "getNumBonds"),
     "CustomAngleForce": (bonded.custom_angle, "getNumAngles"),
     "CustomTorsionForce": (bonded.custom_torsion, "getNumTorsions"),
-    "CustomCompoundBondForce": (bonded.custom_compound, "getNumBonds"),
-    "CustomExternalForce": (bonded.custom_external, "getNumParticles"),
+    "CustomCompoundBondForce": (compound.custom_compound, "getNumBonds"),
+    "CustomExternalForce": (compound.custom_external, "getNumParticles"),
     "NonbondedForce": (nonbonded.nonbonded, None),
     "CustomNonbondedForce": (nonbonded.custom_nonbonded, None),
     "GBSAOBCForce": (generalised_born.obc2, None),
@@ -75,14 +74,58 @@ class ForceField(nn.Module):
 
     def _sum(self, x: Tensor, chosen: Iterable[int]) -> Tensor:
         check_event("x", x, (self.n_atoms, 3))
-        inner = x.permute(2, 1, 0).contiguous()  # the batch innermost
-        terms = [self.terms[k] for k in chosen]
+        inner = inside_out(x)
+        parts = self._parts()
+        terms = [parts[k] for k in chosen]
         if not terms:
             return x.new_zeros(len(x))
-        near = any(term.needs_distances for term in terms)
         with torch.autocast(x.device.type, enabled=False):
-            r = all_distances(inner) if near else inner.new_zeros(0)
-            return torch.stack([term(inner, r) for term in terms]).sum(0)
+            return torch.stack([term(inner) for term in terms]).sum(0)
+
+    def slopes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Energy and its derivatives in what the terms measure; `carry_back` does the rest.
+
+        Args:
+            x: Positions in nm, shape (B, n_atoms, 3).
+
+        Returns:
+            Energies (B,), positions (3, n_atoms, B), and the derivatives, term by term.
+        """
+        inner = inside_out(x)
+        energy = x.new_zeros(len(x))
+        found: list[Tensor] = []
+        for term in self._parts():
+            slopes, own = torch.func.grad(_total(term), has_aux=True)(term.measure(inner))
+            energy = energy + own
+            found += slopes
+        return energy, inner, *found
+
+    def carry_back(self, inner: Tensor, *slopes: Tensor) -> Tensor:
+        """Gradient dU/dx, (B, n_atoms, 3), from what `slopes` returns after the energies."""
+        gradient, first = torch.zeros_like(inner), 0
+        for term in self._parts():
+            last = first + term.n_quantities
+            gradient = gradient + term.carry_back(inner, slopes[first:last])
+            first = last
+        return gradient.permute(2, 1, 0)
+
+    def _parts(self) -> list[Term]:
+        return [term for term in self.terms if isinstance(term, Term)]
+
+
+def inside_out(x: Tensor) -> Tensor:
+    """Positions with the batch innermost: (B, n_atoms, 3) -> (3, n_atoms, B)."""
+    return x.permute(2, 1, 0).contiguous()
+
+
+def _total(term: Term) -> Callable[[Quantities], tuple[Tensor, Tensor]]:
+    """Sum of the energies of a batch, and these energies, as functions of the quantities."""
+
+    def total(quantities: Quantities) -> tuple[Tensor, Tensor]:
+        energy = term.energy(quantities)
+        return energy.sum(), energy
+
+    return total
 
 
 def compile_system(
@@ -124,5 +167,6 @@ def compile_system(
                 f"{kind}; there is no box here"
             )
         if count is None or getattr(force, count)() > 0:
-            terms.append((kind, force.getForceGroup(), translate(force, context)))
+            group = force.getForceGroup()
+            terms += [(kind, group, term) for term in translate(force, context)]
     return ForceField(context.n_atoms, terms, numbers)

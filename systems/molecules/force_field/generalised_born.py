@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import openmm
+import torch
 from torch import Tensor, nn
 
+from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression, Function, Value
-from systems.molecules.force_field.nonbonded import COULOMB, cutoff_distance, of_pairs
+from systems.molecules.force_field.nonbonded import COULOMB, cutoff_distance
 from systems.molecules.force_field.reading import (
     Context,
     Numbers,
@@ -23,7 +25,7 @@ from systems.molecules.force_field.reading import (
     plain,
     table_functions,
 )
-from systems.molecules.force_field.terms import Constants, PairMask, Term, ordered, upper
+from systems.molecules.force_field.terms import Constants, Pairs, Quantities, Term
 
 _SINGLE = openmm.CustomGBForce.SingleParticle
 _PAIR = openmm.CustomGBForce.ParticlePair
@@ -61,6 +63,27 @@ class Definition:
     cutoff: float | None
 
 
+class PairMask(nn.Module):
+    """Which ordered pairs of atoms count.
+
+    Args:
+        used: Shape (n, n), false on the diagonal.
+    """
+
+    used: Tensor
+
+    def __init__(self, used: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("used", torch.from_numpy(np.array(used, dtype=bool)[..., None]))
+
+    def within(self, r: Tensor, cutoff: float | None) -> tuple[Tensor, Tensor]:
+        """Which pairs count at these distances, and distances that are harmless where not."""
+        if cutoff is None:
+            return self.used, torch.where(self.used, r, 1.0)
+        near = self.used & (r <= cutoff)
+        return near, torch.where(near, r, 0.5 * cutoff)
+
+
 class ComputedValues(Term):
     """Energy as a function of values that are themselves sums over pairs.
 
@@ -69,8 +92,6 @@ class ComputedValues(Term):
         tables: Tabulated functions by name.
     """
 
-    needs_distances = True
-
     def __init__(self, definition: Definition, tables: nn.ModuleDict) -> None:
         super().__init__()
         known: dict[str, Function] = dict(tables)
@@ -78,22 +99,38 @@ class ComputedValues(Term):
         self._energies = [(s, Expression(s.text, known)) for s in definition.energies]
         self.numbers, self.tables = dict(definition.numbers), tables
         self.constants, self.cutoff = Constants(definition.parameters), definition.cutoff
-        n_atoms, none = definition.n_atoms, frozenset[tuple[int, int]]()
-        excluded = {_PAIR: definition.excluded, _PAIR_NO_EXCLUSIONS: none}
-        self._each = {k: PairMask(upper(n_atoms, pairs)) for k, pairs in excluded.items()}
-        self._both_ways = {k: PairMask(ordered(n_atoms, pairs)) for k, pairs in excluded.items()}
+        stages = [*self._values, *self._energies]
+        self._uses_places = any(
+            set("xyz") & set(expression.variables)
+            for stage, expression in stages
+            if stage.kind == _SINGLE
+        )
+        self.n_quantities = 2 if self._uses_places else 1
+        excluded = {_PAIR: definition.excluded, _PAIR_NO_EXCLUSIONS: frozenset[tuple[int, int]]()}
+        both = {kind: ordered(definition.n_atoms, pairs) for kind, pairs in excluded.items()}
+        self._both_ways = {kind: PairMask(mask) for kind, mask in both.items()}
+        self._each = {kind: PairMask(np.triu(mask)) for kind, mask in both.items()}
         self.masks = nn.ModuleList([*self._each.values(), *self._both_ways.values()])
 
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+    def measure(self, x: Tensor) -> Quantities:
+        """Squared distances of all pairs, 1 on the diagonal, (n, n, B); positions if needed."""
+        v = x[:, None] - x[:, :, None]
+        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[..., None]
+        squared = geometry.dot(v, v) + eye
+        return (squared, x) if self._uses_places else (squared,)
+
+    def energy(self, quantities: Quantities) -> Tensor:
         """Energy of all stages."""
-        of_atoms: dict[str, Value] = dict(self.constants.like(x))
+        r = geometry.root(quantities[0])
+        x = quantities[1] if self._uses_places else r.new_zeros(3, *r.shape[1:])
+        of_atoms: dict[str, Value] = dict(self.constants.like(r))
         for stage, expression in self._values:
             if stage.kind == _SINGLE:
                 of_atoms[stage.name] = self._singles(expression, of_atoms, x)
             else:
                 pairs = self._pairs(expression, of_atoms, r, self._both_ways[stage.kind])
                 of_atoms[stage.name] = pairs.sum(1)
-        total = x.new_zeros(x.shape[2])
+        total = r.new_zeros(r.shape[2])
         for stage, expression in self._energies:
             if stage.kind == _SINGLE:
                 energy = self._singles(expression, of_atoms, x)
@@ -101,6 +138,12 @@ class ComputedValues(Term):
                 energy = self._pairs(expression, of_atoms, r, self._each[stage.kind]).sum(1)
             total = total + energy.sum(0)
         return total
+
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """From the pairs to the atoms: each collects its own row and column."""
+        both = slopes[0] + slopes[0].transpose(0, 1)
+        found = 2 * (both * (x[:, None] - x[:, :, None])).sum(1)
+        return found + slopes[1] if self._uses_places else found
 
     def _singles(self, expression: Expression, of_atoms: Mapping[str, Value], x: Tensor) -> Tensor:
         """An expression of each atom, of its position too: (n, B)."""
@@ -112,10 +155,41 @@ class ComputedValues(Term):
     ) -> Tensor:
         """An expression of pairs, 0 at those that do not count: (n, n, B)."""
         near, r = mask.within(r, self.cutoff)
-        return mask.only(near, of_pairs(expression, of_atoms, self.numbers, r))
+        return torch.where(near, of_pairs(expression, of_atoms, self.numbers, r), 0.0)
 
 
-def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> Term:
+def ordered(n_atoms: int, excluded: Pairs) -> np.ndarray:
+    """Pairs i != j but for the excluded ones, given in either order, as (n, n)."""
+    used = ~np.eye(n_atoms, dtype=bool)
+    for i, j in excluded:
+        used[i, j] = used[j, i] = False
+    return used
+
+
+def of_pairs(
+    expression: Expression, of_atoms: Mapping[str, Value], numbers: Numbers, r: Tensor
+) -> Tensor:
+    """An expression of name1, name2, r and globals at all ordered pairs.
+
+    Args:
+        expression: The expression.
+        of_atoms: Values of atoms by name, (n, B) or (n, 1).
+        numbers: Global parameters.
+        r: Distances, (n, n, B).
+
+    Returns:
+        Shape (n, n, B).
+    """
+    values: dict[str, Value] = dict(numbers)
+    for name in expression.variables:
+        value = of_atoms.get(name[:-1]) if name[-1] in "12" else None
+        if isinstance(value, Tensor):
+            values[name] = value.unsqueeze(1) if name[-1] == "1" else value.unsqueeze(0)
+    values["r"] = r
+    return expression(values, like=r).expand_as(r)
+
+
+def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> list[Term]:
     """Any CustomGBForce, hence HCT, OBC1, OBC2, GBn and GBn2 as OpenMM writes them.
 
     Raises:
@@ -139,7 +213,7 @@ def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> Te
         excluded=frozenset((min(i, j), max(i, j)) for i, j in exclusions),
         cutoff=cutoff_distance(force),
     )
-    return ComputedValues(definition, table_functions(force))
+    return [ComputedValues(definition, table_functions(force))]
 
 
 _INTEGRAL = """
@@ -152,7 +226,7 @@ _PAIRS = "-k*charge1*charge2*(1/sqrt(r^2+B1*B2*exp(-r^2/(4*B1*B2)))-shift)"
 _OFFSET = 0.009
 
 
-def obc2(force: openmm.GBSAOBCForce, context: Context) -> Term:
+def obc2(force: openmm.GBSAOBCForce, context: Context) -> list[Term]:
     """GBSAOBCForce: OBC2 with a surface term, written as computed values.
 
     Raises:
@@ -184,4 +258,4 @@ def obc2(force: openmm.GBSAOBCForce, context: Context) -> Term:
         excluded=frozenset(),
         cutoff=cutoff,
     )  # fmt: skip
-    return ComputedValues(definition, nn.ModuleDict())
+    return [ComputedValues(definition, nn.ModuleDict())]

@@ -9,10 +9,11 @@ from torch import Tensor
 
 def norm(v: Tensor) -> Tensor:
     """Length of vectors, with zero as its derivative where it is zero."""
-    return _root(dot(v, v))
+    return root(dot(v, v))
 
 
-def _root(squared: Tensor) -> Tensor:
+def root(squared: Tensor) -> Tensor:
+    """Square root, with zero as its derivative at zero."""
     some = squared > 0
     return torch.where(some, torch.where(some, squared, 1.0).sqrt(), 0.0)
 
@@ -47,7 +48,11 @@ def torsion(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.atan2(norm(b) * dot(a, second), dot(first, second))
 
 
-def all_distances(x: Tensor) -> Tensor:
-    """Distances of all pairs, 1 on the diagonal: (3, n, B) -> (n, n, B)."""
-    v = x[:, None] - x[:, :, None]
-    return _root(dot(v, v) + torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[..., None])
+def direction(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the torsion of three consecutive bond vectors; 1 and 0 where undefined."""
+    first, second = cross(a, b), cross(b, c)
+    x, y = dot(first, second), norm(b) * dot(a, second)
+    squared = x * x + y * y
+    known = squared > 0
+    inverse = torch.where(known, squared, 1.0).rsqrt()
+    return torch.where(known, x * inverse, 1.0), y * inverse

@@ -17,14 +17,12 @@ from systems.molecules.force_field.reading import (
     table_functions,
 )
 from systems.molecules.force_field.terms import (
-    Combinations,
     Constants,
-    PairMask,
-    Sum,
+    Quantities,
+    SquaredDistances,
     Term,
-    ordered,
-    upper,
-    vectors,
+    only,
+    within,
 )
 
 COULOMB = 138.93545764438198
@@ -72,66 +70,46 @@ class ReactionField(nn.Module):
 
 
 class PairPotential(Term):
-    """Lennard-Jones and Coulomb energy of all pairs that count.
+    """Lennard-Jones and Coulomb energy of listed pairs.
 
     Args:
-        mask: Which do.
-        parameters: `charge` (product times `COULOMB`), `sigma`, `epsilon`, each (n, n).
+        pairs: Their squared distances, M of them.
+        parameters: `charge` (product times `COULOMB`), `sigma`, `epsilon`, each (M,).
         cutoff: Of both parts; switches the Lennard-Jones part.
         field: The Coulomb part.
     """
 
-    needs_distances = True
-
     def __init__(
         self,
-        mask: PairMask,
+        pairs: SquaredDistances,
         parameters: Mapping[str, np.ndarray],
         cutoff: Cutoff,
         field: ReactionField,
     ) -> None:
         super().__init__()
-        self.mask, self.constants = mask, Constants(parameters)
+        self.pairs, self.constants = pairs, Constants(parameters)
         self.cutoff, self.field = cutoff, field
 
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+    def measure(self, x: Tensor) -> Quantities:
+        """Squared distances."""
+        return (self.pairs(x),)
+
+    def energy(self, quantities: Quantities) -> Tensor:
         """Energy of all pairs."""
-        near, r = self.mask.within(r, self.cutoff.distance)
-        energy = pair_energy(self.constants.like(x), r, self.cutoff, self.field)
-        return self.mask.only(near, energy).sum((0, 1))
+        near, r = within(geometry.root(quantities[0]), self.cutoff.distance)
+        known = self.constants.like(r)
+        ratio = known["sigma"] / r
+        squared = ratio * ratio
+        sixth = squared * squared * squared
+        vdw = self.cutoff.switched(4 * known["epsilon"] * (sixth * (sixth - 1)), r)
+        return only(near, vdw + known["charge"] * self.field(r)).sum(0)
+
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """From the pairs to the atoms."""
+        return self.pairs.carry_back(x, slopes[0])
 
 
-class ListedPairs(Term):
-    """Lennard-Jones and plain Coulomb energy of listed pairs.
-
-    Args:
-        pairs: Vectors between their atoms, M of them.
-        parameters: As those of a PairPotential, each (M,).
-    """
-
-    def __init__(self, pairs: Combinations, parameters: Mapping[str, np.ndarray]) -> None:
-        super().__init__()
-        self.pairs, self.constants = pairs, Constants(parameters)
-        self.cutoff, self.field = Cutoff(), ReactionField(None, 1.0)
-
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
-        """Energy of all pairs."""
-        r = geometry.norm(self.pairs(x))
-        return pair_energy(self.constants.like(x), r, self.cutoff, self.field).sum(0)
-
-
-def pair_energy(
-    parameters: Mapping[str, Tensor], r: Tensor, cutoff: Cutoff, field: ReactionField
-) -> Tensor:
-    """Lennard-Jones energy, switched, and Coulomb energy at distances r; nothing is cut."""
-    ratio = parameters["sigma"] / r
-    squared = ratio * ratio
-    sixth = squared * squared * squared
-    vdw = 4 * parameters["epsilon"] * (sixth * (sixth - 1))
-    return cutoff.switched(vdw, r) + parameters["charge"] * field(r)
-
-
-def nonbonded(force: openmm.NonbondedForce, context: Context) -> Term:
+def nonbonded(force: openmm.NonbondedForce, context: Context) -> list[Term]:
     """Lennard-Jones and Coulomb forces with exceptions and offsets.
 
     Raises:
@@ -142,19 +120,27 @@ def nonbonded(force: openmm.NonbondedForce, context: Context) -> Term:
     field = ReactionField(cutoff.distance, force.getReactionFieldDielectric())
     particles, exceptions = _particles(force, context.numbers), _exceptions(force, context.numbers)
     charge, sigma, epsilon = particles.T
-    parameters = {
-        "charge": COULOMB * np.outer(charge, charge),
-        "sigma": 0.5 * (sigma[:, None] + sigma),
-        "epsilon": np.sqrt(np.outer(epsilon, epsilon)),
+    i, j = np.triu_indices(context.n_atoms, 1)
+    free = np.array(
+        [pair not in exceptions for pair in zip(i.tolist(), j.tolist(), strict=True)], dtype=bool
+    )
+    i, j = i[free], j[free]
+    mixed = {
+        "charge": COULOMB * charge[i] * charge[j],
+        "sigma": 0.5 * (sigma[i] + sigma[j]),
+        "epsilon": np.sqrt(epsilon[i] * epsilon[j]),
     }
-    mask = PairMask(upper(context.n_atoms, set(exceptions)))
-    terms: list[Term] = [PairPotential(mask, parameters, cutoff, field)]
+    pairs = np.stack([i, j], axis=1)
+    terms: list[Term] = []
+    if len(pairs):
+        terms.append(PairPotential(SquaredDistances(pairs, context.n_atoms), mixed, cutoff, field))
     kept = {pair: row for pair, row in exceptions.items() if row[0] != 0 or row[2] != 0}
     if kept:
         charge, sigma, epsilon = np.array(list(kept.values())).T
         own = {"charge": COULOMB * charge, "sigma": sigma, "epsilon": epsilon}
-        terms.append(ListedPairs(vectors(np.array(list(kept)), context.n_atoms), own))
-    return Sum(terms)
+        listed = SquaredDistances(np.array(list(kept)), context.n_atoms)
+        terms.append(PairPotential(listed, own, Cutoff(), ReactionField(None, 1.0)))
+    return terms
 
 
 def _particles(force: openmm.NonbondedForce, numbers: Numbers) -> np.ndarray:
@@ -170,13 +156,13 @@ def _particles(force: openmm.NonbondedForce, numbers: Numbers) -> np.ndarray:
 def _exceptions(
     force: openmm.NonbondedForce, numbers: Numbers
 ) -> dict[tuple[int, int], np.ndarray]:
-    """Charge product, sigma, epsilon of each exception at the values of the globals."""
+    """Charge product, sigma, epsilon of each exception i < j at the values of the globals."""
     rows = [force.getExceptionParameters(k) for k in range(force.getNumExceptions())]
     values = [np.array(plain(row[2:])) for row in rows]
     for k in range(force.getNumExceptionParameterOffsets()):
         name, exception, *scales = force.getExceptionParameterOffset(k)
         values[exception] += numbers[name] * np.array(scales)
-    return {(row[0], row[1]): value for row, value in zip(rows, values, strict=True)}
+    return {(min(row[:2]), max(row[:2])): value for row, value in zip(rows, values, strict=True)}
 
 
 def _switched_cutoff(force: openmm.Force) -> Cutoff:
@@ -205,10 +191,11 @@ def cutoff_distance(force: openmm.Force) -> float | None:
 
 
 class CustomPairs(Term):
-    """Sum over pairs of an expression of r and of the parameters of both atoms.
+    """Sum over listed pairs of an expression of r and of the parameters of both atoms.
 
     Args:
-        mask: Which pairs count, the first atom first.
+        pairs: Their squared distances, M of them; the atom called 1 is the first.
+        counts: How often each counts, (M,).
         expression: Of r, name1 and name2 for each parameter or computed value, and globals.
         parameters: Of the atoms, each (n_atoms,).
         computed: Expressions of single atoms' parameters and of globals, by name.
@@ -217,11 +204,10 @@ class CustomPairs(Term):
         cutoff: Cutoff with its switch.
     """
 
-    needs_distances = True
-
     def __init__(  # noqa: PLR0913
         self,
-        mask: PairMask,
+        pairs: SquaredDistances,
+        counts: np.ndarray,
         expression: Expression,
         parameters: Mapping[str, np.ndarray],
         computed: Mapping[str, Expression],
@@ -231,45 +217,38 @@ class CustomPairs(Term):
         cutoff: Cutoff,
     ) -> None:
         super().__init__()
-        self.mask, self.constants = mask, Constants(parameters)
+        self.pairs, self.constants = pairs, Constants(parameters)
+        self.counts = Constants({"counts": counts})
         self.expression, self.computed = expression, dict(computed)
         self.numbers, self.tables, self.cutoff = dict(numbers), tables, cutoff
 
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+    def measure(self, x: Tensor) -> Quantities:
+        """Squared distances."""
+        return (self.pairs(x),)
+
+    def energy(self, quantities: Quantities) -> Tensor:
         """Energy of all pairs."""
-        of_atoms: dict[str, Value] = dict(self.constants.like(x))
+        near, r = within(geometry.root(quantities[0]), self.cutoff.distance)
+        of_atoms: dict[str, Value] = dict(self.constants.like(r))
         known = {**self.numbers, **of_atoms}
         for name, expression in self.computed.items():
-            of_atoms[name] = expression(known, like=x).expand(x.shape[1], -1)
-        near, r = self.mask.within(r, self.cutoff.distance)
-        energy = of_pairs(self.expression, of_atoms, self.numbers, r)
-        return self.mask.only(near, self.cutoff.switched(energy, r)).sum((0, 1))
+            of_atoms[name] = expression(known, like=r).expand(self.pairs.vectors.n_atoms, 1)
+        values: dict[str, Value] = dict(self.numbers)
+        ends = {"1": self.pairs.vectors.starts, "2": self.pairs.vectors.ends}
+        for name in self.expression.variables:
+            value = of_atoms.get(name[:-1])
+            if name[-1] in ends and isinstance(value, Tensor):
+                values[name] = value[ends[name[-1]]]
+        values["r"] = r
+        energy = self.cutoff.switched(self.expression(values, like=r).expand_as(r), r)
+        return (only(near, energy) * self.counts.like(r)["counts"]).sum(0)
+
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """From the pairs to the atoms."""
+        return self.pairs.carry_back(x, slopes[0])
 
 
-def of_pairs(
-    expression: Expression, of_atoms: Mapping[str, Value], numbers: Numbers, r: Tensor
-) -> Tensor:
-    """An expression of name1, name2, r and globals at all ordered pairs.
-
-    Args:
-        expression: The expression.
-        of_atoms: Values of atoms by name, (n, B) or (n, 1).
-        numbers: Global parameters.
-        r: Distances, (n, n, B).
-
-    Returns:
-        Shape (n, n, B).
-    """
-    values: dict[str, Value] = dict(numbers)
-    for name in expression.variables:
-        value = of_atoms.get(name[:-1]) if name[-1] in "12" else None
-        if isinstance(value, Tensor):
-            values[name] = value.unsqueeze(1) if name[-1] == "1" else value.unsqueeze(0)
-    values["r"] = r
-    return expression(values, like=r).expand_as(r)
-
-
-def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> Term:
+def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> list[Term]:
     """An expression of r and the parameters of both atoms, over all pairs or groups of them.
 
     Raises:
@@ -283,20 +262,23 @@ def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> Te
     for k in range(force.getNumComputedValues()):
         name, text = force.getComputedValueParameters(k)
         computed[name] = Expression(text, dict(tables))
-    return CustomPairs(
-        PairMask(_counts(force, context.n_atoms)),
+    counts = _counts(force, context.n_atoms)
+    pairs = np.argwhere(counts)
+    if not len(pairs):
+        return []
+    return [CustomPairs(
+        SquaredDistances(pairs, context.n_atoms), counts[pairs[:, 0], pairs[:, 1]],
         Expression(force.getEnergyFunction(), dict(tables)),
         {name: values[:, k] for k, name in enumerate(parameter_names(force))}, computed,
         context.numbers, tables=tables, cutoff=_switched_cutoff(force),
-    )  # fmt: skip
+    )]  # fmt: skip
 
 
 def _counts(force: openmm.CustomNonbondedForce, n_atoms: int) -> np.ndarray:
-    """How often each pair counts: once, or as often as the interaction groups say."""
-    excluded = {tuple(force.getExclusionParticles(k)) for k in range(force.getNumExclusions())}
-    if force.getNumInteractionGroups() == 0:
-        return upper(n_atoms, excluded)
-    counts = np.zeros((n_atoms, n_atoms))
+    """How often each pair counts: once, or as often as the interaction groups say; (n, n)."""
+    counts = np.triu(np.ones((n_atoms, n_atoms)), 1)
+    if force.getNumInteractionGroups() > 0:
+        counts[:] = 0.0
     for k in range(force.getNumInteractionGroups()):
         first, second = (set(group) for group in force.getInteractionGroupParameters(k))
         twice = first & second
@@ -304,4 +286,7 @@ def _counts(force: openmm.CustomNonbondedForce, n_atoms: int) -> np.ndarray:
             for j in second:
                 if i != j and not (i > j and i in twice and j in twice):
                     counts[i, j] += 1
-    return counts * (ordered(n_atoms, excluded) != 0)
+    for k in range(force.getNumExclusions()):
+        i, j = force.getExclusionParticles(k)
+        counts[i, j] = counts[j, i] = 0.0
+    return counts

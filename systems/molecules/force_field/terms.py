@@ -1,8 +1,9 @@
 """What every part of a force field is, and the constants it keeps.
 
-The batch is the innermost axis throughout, and nothing is gathered: vectors between listed atoms
-are products with incidence matrices, pairs are whole matrices. So the derivative of every step is
-a product or a sum, never a scatter, and a compiler can fuse what lies between.
+The batch is the innermost axis throughout. A term measures quantities of the positions (vectors
+between listed atoms, squared distances), has an energy as a function of these, and carries the
+derivative in them back to the atoms itself: each atom collects what concerns it. So neither
+direction ever scatters, and a compiler can fuse what lies between.
 """
 
 from abc import ABC, abstractmethod
@@ -13,65 +14,105 @@ import torch
 from torch import Tensor, nn
 
 Pairs = Set[tuple[int, int]]
+Quantities = tuple[Tensor, ...]
 
 
 class Term(nn.Module, ABC):
     """One force of a System: its energy at many configurations."""
 
-    needs_distances = False
+    n_quantities = 1
 
     @abstractmethod
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
-        """Energy in kJ/mol.
+    def measure(self, x: Tensor) -> Quantities:
+        """Quantities of positions x (3, n_atoms, B), in nm, on which alone the energy depends."""
 
-        Args:
-            x: Positions in nm, shape (3, n_atoms, B).
-            r: Distances of all pairs in nm, 1 on the diagonal, shape (n_atoms, n_atoms, B); empty
-                unless some term of the force field needs them.
+    @abstractmethod
+    def energy(self, quantities: Quantities) -> Tensor:
+        """Energy in kJ/mol, (B,)."""
 
-        Returns:
-            Shape (B,).
-        """
-
-
-class Combinations(nn.Module):
-    """Linear combinations of positions, such as the vectors along a list of bonds.
-
-    Args:
-        rows: Weights of the atoms, shape (M, n_atoms).
-    """
-
-    rows: Tensor
-
-    def __init__(self, rows: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer("rows", torch.from_numpy(np.asarray(rows, dtype=np.float64)))
+    @abstractmethod
+    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
+        """Derivative in positions, (3, n_atoms, B), from that in each quantity."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Combine: (3, n_atoms, B) -> (3, M, B).
-
-        Raises:
-            ValueError: torch is set to round the products of float32 matrices on this device.
-        """
-        if x.is_cuda and x.dtype == torch.float32:
-            precision = torch.get_float32_matmul_precision()
-            if precision != "highest":
-                raise ValueError(
-                    "torch.set_float32_matmul_precision: expected 'highest' for energies, got "
-                    f"{precision!r}: positions would be rounded to three digits"
-                )
-        return self.rows.to(x.dtype) @ x
+        """Energy at positions x (3, n_atoms, B): kJ/mol, (B,)."""
+        return self.energy(self.measure(x))
 
 
-def selected(atoms: Sequence[int] | np.ndarray, n_atoms: int) -> np.ndarray:
-    """Rows that pick atoms: (M,) -> (M, n_atoms)."""
-    return np.eye(n_atoms)[np.asarray(atoms, dtype=np.int64)]
+class Vectors(nn.Module):
+    """Vectors between listed atoms, or their positions.
+
+    Args:
+        ends: Atoms at the end of each vector, (M,).
+        starts: Atoms at its start, (M,); None for positions.
+        n_atoms: Of the whole system.
+    """
+
+    ends: Tensor
+    starts: Tensor
+    place: Tensor
+    sign: Tensor
+
+    def __init__(
+        self, ends: Sequence[int] | np.ndarray, starts: Sequence[int] | np.ndarray | None,
+        n_atoms: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        end = np.asarray(ends, dtype=np.int64)
+        start = np.full(len(end), -1) if starts is None else np.asarray(starts, dtype=np.int64)
+        self.from_origin, self.n_atoms = starts is None, n_atoms
+        self.register_buffer("ends", torch.from_numpy(end))
+        self.register_buffer("starts", torch.from_numpy(start))
+        place, sign = _concerned(end, start, n_atoms)
+        self.register_buffer("place", torch.from_numpy(place))
+        self.register_buffer("sign", torch.from_numpy(sign))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure: (3, n_atoms, B) -> (3, M, B)."""
+        return x[:, self.ends] if self.from_origin else x[:, self.ends] - x[:, self.starts]
+
+    def carry_back(self, slope: Tensor) -> Tensor:
+        """Derivative in positions, (3, n_atoms, B), from that in the vectors, (3, M, B)."""
+        return (slope[:, self.place] * self.sign.to(slope.dtype)).sum(1)
 
 
-def vectors(pairs: Sequence[Sequence[int]] | np.ndarray, n_atoms: int) -> Combinations:
-    """Vectors from the first to the second atom of each pair, (M, 2)."""
-    first, second = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
-    return Combinations(selected(second, n_atoms) - selected(first, n_atoms))
+def _concerned(ends: np.ndarray, starts: np.ndarray, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each atom the vectors that touch it, (L, n), and with which sign, (L, n, 1); 0 fills."""
+    rows: list[list[tuple[int, int]]] = [[] for _ in range(n_atoms)]
+    for number, (end, start) in enumerate(zip(ends.tolist(), starts.tolist(), strict=True)):
+        rows[end].append((number, 1))
+        if start >= 0:
+            rows[start].append((number, -1))
+    longest = max(map(len, rows))
+    place = np.zeros((longest, n_atoms), dtype=np.int64)
+    sign = np.zeros((longest, n_atoms, 1))
+    for atom, row in enumerate(rows):
+        for k, (number, one) in enumerate(row):
+            place[k, atom], sign[k, atom] = number, one
+    return place, sign
+
+
+class SquaredDistances(nn.Module):
+    """Squared distances of listed pairs of atoms.
+
+    Args:
+        pairs: Shape (M, 2).
+        n_atoms: Of the whole system.
+    """
+
+    def __init__(self, pairs: np.ndarray, n_atoms: int) -> None:
+        super().__init__()
+        first, second = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+        self.vectors = Vectors(second, first, n_atoms)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Measure: (3, n_atoms, B) -> (M, B), in nm^2."""
+        v = self.vectors(x)
+        return v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
+
+    def carry_back(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Derivative in positions, (3, n_atoms, B), from that in the squares, (M, B)."""
+        return self.vectors.carry_back(2 * slope * self.vectors(x))
 
 
 class Constants(nn.Module):
@@ -93,68 +134,18 @@ class Constants(nn.Module):
         return {name: self.get_buffer(f"_{name}").to(x.dtype) for name in self.names}
 
 
-class PairMask(nn.Module):
-    """Which ordered pairs of atoms count, and how often.
+def within(r: Tensor, cutoff: float | None) -> tuple[Tensor | None, Tensor]:
+    """Which pairs are near enough (None for all), and distances that are harmless where not.
 
-    Args:
-        counts: Shape (n, n); the diagonal is 0.
+    What an expression does at a pair that does not count then reaches neither the energy nor,
+    through r, the forces.
     """
-
-    counts: Tensor
-    used: Tensor
-
-    def __init__(self, counts: np.ndarray) -> None:
-        super().__init__()
-        array = np.array(counts, dtype=np.float64)[..., None]
-        self.register_buffer("counts", torch.from_numpy(array))
-        self.register_buffer("used", self.counts != 0)
-        self.is_simple = bool((self.counts <= 1).all())
-
-    def within(self, r: Tensor, cutoff: float | None) -> tuple[Tensor, Tensor]:
-        """Which pairs count at these distances, and distances that are harmless where none does.
-
-        What an expression does at a pair that does not count then reaches neither the energy nor,
-        through r, the forces.
-        """
-        if cutoff is None:
-            return self.used, torch.where(self.used, r, 1.0)
-        near = self.used & (r <= cutoff)
-        return near, torch.where(near, r, 0.5 * cutoff)
-
-    def only(self, near: Tensor, energy: Tensor) -> Tensor:
-        """Energies of the pairs that count, times how often; 0 for the others."""
-        kept = torch.where(near, energy, 0.0)
-        return kept if self.is_simple else kept * self.counts.to(energy.dtype)
+    if cutoff is None:
+        return None, r
+    near = r <= cutoff
+    return near, torch.where(near, r, 0.5 * cutoff)
 
 
-class Sum(Term):
-    """Several terms that are one force of OpenMM."""
-
-    def __init__(self, terms: Sequence[Term]) -> None:
-        super().__init__()
-        self.terms = nn.ModuleList(terms)
-        self.needs_distances = any(term.needs_distances for term in terms)
-
-    def forward(self, x: Tensor, r: Tensor) -> Tensor:
-        """Sum of their energies."""
-        return torch.stack([term(x, r) for term in self.terms]).sum(0)
-
-
-def upper(n_atoms: int, excluded: Pairs) -> np.ndarray:
-    """Counts of pairs i < j but for the excluded ones, given in either order."""
-    counts = np.triu(np.ones((n_atoms, n_atoms)), 1)
-    return np.where(_listed(n_atoms, excluded), 0.0, counts)
-
-
-def ordered(n_atoms: int, excluded: Pairs) -> np.ndarray:
-    """Counts of pairs i != j but for the excluded ones, given in either order."""
-    counts = 1 - np.eye(n_atoms)
-    return np.where(_listed(n_atoms, excluded), 0.0, counts)
-
-
-def _listed(n_atoms: int, pairs: Pairs) -> np.ndarray:
-    found = np.zeros((n_atoms, n_atoms), dtype=bool)
-    if pairs:
-        i, j = np.array(sorted(pairs)).T
-        found[i, j] = found[j, i] = True
-    return found
+def only(near: Tensor | None, energy: Tensor) -> Tensor:
+    """Energies of the pairs that count; 0 for the others."""
+    return energy if near is None else torch.where(near, energy, 0.0)

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from systems.molecules import check_mixing
 from systems.molecules.mixing import (
+    drift_p_value,
     rotatable_torsions,
     split_rhat,
     torsion_angles,
@@ -97,3 +99,39 @@ def test_bad_shapes_are_named(alanine):
         check_mixing(alanine, np.zeros((5, 22, 3)))
     with pytest.raises(ValueError, match="at least 4 frames"):
         check_mixing(alanine, np.zeros((2, 3, 22, 3)))
+
+
+def test_many_short_chains_are_compared_in_groups():
+    """Chains that never leave their side: each is stuck, yet groups of them agree."""
+    rng = np.random.default_rng(5)
+    side = np.where(np.arange(64) % 2 == 0, 1.0, -1.0)
+    angles = side[:, None] + 0.1 * rng.standard_normal((64, 50))
+    assert torsion_mixing("t", PHI, angles).rhat > 5
+    together = torsion_mixing("t", PHI, angles, n_groups=8)
+    assert together.rhat < 1.01
+    assert together.fraction_positive == pytest.approx(0.5 * np.ones(8))
+    assert together.n_transitions.shape == (8,)
+    drifting = angles.copy()
+    drifting[:, 25:] = np.abs(drifting[:, 25:])
+    assert torsion_mixing("t", PHI, drifting, n_groups=8).rhat > 1.05
+
+
+def test_groups_are_checked(alanine):
+    still = np.repeat(alanine.positions[None, None], 4, axis=1)
+    with pytest.raises(ValueError, match="n_groups: expected 1 to 1, got 2"):
+        check_mixing(alanine, still, n_groups=2)
+
+
+def test_a_start_that_is_still_felt_is_seen():
+    """Relaxing series against stationary ones; the test is exact for independent normal means."""
+    rng = np.random.default_rng(8)
+    p_values = [drift_p_value(rng.standard_normal((32, 40))) for _ in range(400)]
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-4
+    decay = np.exp(-np.arange(40) / 8.0)
+    assert drift_p_value(rng.standard_normal((32, 40)) + decay) < 1e-5
+    assert drift_p_value(rng.standard_normal((7, 40)) + 10 * decay) == 1.0
+    assert drift_p_value(np.tile(decay, (8, 1))) == 0.0
+    assert drift_p_value(np.ones((8, 40))) == 1.0
+    angles = 0.5 * rng.standard_normal((32, 40)) + 2 * decay
+    report = torsion_mixing("t", PHI, angles, n_groups=8)
+    assert report.drift < 1e-5

@@ -58,7 +58,7 @@ def test_temperature_check():
 def a_set(n_trajectories):
     x = np.zeros((n_trajectories, 5, 2, 3), dtype=np.float32)
     x += np.arange(n_trajectories, dtype=np.float32)[:, None, None, None]
-    return TrajectorySet(x, x[..., 0, 0].astype(np.float64), 300.0, 301.0, 1.0, 70)
+    return TrajectorySet(x, x[..., 0, 0].astype(np.float64), 300.0, 70, 301.0, 1.0)
 
 
 def test_whole_trajectories_are_held_out():

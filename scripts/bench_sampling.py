@@ -1,0 +1,242 @@
+"""Time replica exchange: our Monte Carlo on all replicas at once, against OpenMM's own sampler.
+
+    python scripts/bench_sampling.py --system ala2/ff96-obc1 --rounds 10 --json sampling.json
+
+Both sample the same ladder in this process, by turns (A B A B), each on one core; independent
+ladders fill further cores alike. Reported: energy calls and simulated time a second of wall time;
+independent frames a second, by the statistical inefficiency of the energy and of the slowest
+torsion, at the lowest and the highest temperature; and whether the two agree in mean energy and
+basins. Equilibration is not timed. With --cache another call goes on where this one stopped.
+"""
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
+
+import numpy as np
+import torch
+
+from boltzgen.estimators import Estimate, basin_populations
+from boltzgen.storage import write_json
+from pipeline.angles import find_angles
+from pipeline.arguments import Parser, add_molecule, load_molecule, positive_count
+from pipeline.console import ProgressBar, print_table
+from pipeline.convergence import Convergence, convergence
+from pipeline.evaluation import Frames
+from pipeline.reference import reference_frames
+from pipeline.sampling import Sampled, SamplingSettings, sample_molecule
+from systems.molecules import (
+    CorruptCacheError,
+    MolecularSystem,
+    ReferenceSettings,
+    SimulationError,
+    ladder,
+    reference,
+)
+
+OURS, THEIRS = "boltzgen", "OpenMM"
+_GRID = (350.0, 400.0, 450.0, 500.0, 550.0)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One of the two.
+
+    Args:
+        sampled: Its frames.
+        seconds: Wall time of each timed round.
+        n_frames: Frames of each timed round, all temperatures and ladders together.
+        fs_per_frame: Simulated time between frames of a replica, mean over temperatures.
+        calls_per_frame: Energy calls between frames of a replica.
+    """
+
+    sampled: Sampled
+    seconds: list[float]
+    n_frames: int
+    fs_per_frame: float
+    calls_per_frame: int
+
+    @property
+    def frames_a_second(self) -> float:
+        """Frames a second of the median round."""
+        return float(self.n_frames / np.median(self.seconds))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = Parser(__doc__)
+    add = options.add_argument
+    add("--ladders", type=positive_count, default=64, help="ladders of ours (default 64)")
+    add("--rounds", type=positive_count, default=5, help="timed rounds of each (default 5)")
+    add("--frames", type=positive_count, default=40,
+        help="frames of each ladder of ours in a round (default 40)")  # fmt: skip
+    add("--iterations", type=positive_count, default=10,
+        help="exchange attempts of OpenMM's sampler in a round (default 10)")  # fmt: skip
+    add("--equilibration-ps", type=positive_count, default=10,
+        help="equilibration of each of OpenMM's replicas (default 10)")  # fmt: skip
+    add("--cache", type=Path, metavar="DIR", help="keep the frames there (default: nowhere)")
+    add("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    add_molecule(options)
+    return options
+
+
+def measure(
+    system: MolecularSystem, arguments: argparse.Namespace, cache: Path
+) -> dict[str, Sampler]:
+    """Run both by turns; the first round of each equilibrates and is not timed."""
+    temperatures = ladder(300.0, 600.0, include=_GRID)
+    ours = SamplingSettings(
+        temperatures=temperatures, n_ladders=arguments.ladders, chunk_frames=arguments.frames,
+        n_tasks=1,
+    )  # fmt: skip
+    theirs = ReferenceSettings(
+        temperatures=temperatures, n_repeats=1, chunk_iterations=arguments.iterations,
+        equilibration_steps=1000 * arguments.equilibration_ps, equilibration_iterations=1,
+    )  # fmt: skip
+    seconds: dict[str, list[float]] = {OURS: [], THEIRS: []}
+    with ProgressBar("rounds", unit="round", enabled=True) as progress:
+        for done in range(arguments.rounds + 1):
+            progress(done, arguments.rounds + 1)
+            n_chunks = done + 1
+            started = time.perf_counter()
+            own = sample_molecule(
+                system, replace(ours, n_frames=n_chunks * arguments.frames), cache_dir=cache,
+                n_processes=1,
+            )  # fmt: skip
+            between = time.perf_counter()
+            other = Sampled(
+                reference(
+                    system, replace(theirs, n_iterations=n_chunks * arguments.iterations),
+                    cache_dir=cache, n_processes=1,
+                )
+            )  # fmt: skip
+            if done:
+                seconds[OURS].append(between - started)
+                seconds[THEIRS].append(time.perf_counter() - between)
+        progress(arguments.rounds + 1, arguments.rounds + 1)
+    steps = own.step_fs if own.step_fs is not None else np.array([np.nan])
+    n_rungs = len(temperatures)
+    return {
+        OURS: Sampler(
+            own, seconds[OURS], arguments.ladders * arguments.frames * n_rungs,
+            float(steps.mean()) * ours.n_leapfrog, ours.n_leapfrog,
+        ),
+        THEIRS: Sampler(
+            other, seconds[THEIRS], arguments.iterations * n_rungs,
+            theirs.timestep_fs * theirs.steps_per_iteration, theirs.steps_per_iteration,
+        ),
+    }  # fmt: skip
+
+
+def rates(sampler: Sampler, moved: Convergence) -> dict[str, float]:
+    """What one of them does in a second of wall time."""
+    frames = sampler.frames_a_second
+    ends = {"lowest T": 0, "highest T": -1}
+    energy = moved.inefficiency["energy"]
+    each = frames / moved.n_frames.size  # frames of one temperature
+    return {
+        "energy calls": frames * sampler.calls_per_frame,
+        "simulated ps": frames * sampler.fs_per_frame * 1e-3,
+        **{f"independent energies, {t}": each / float(energy[k]) for t, k in ends.items()},
+        **{f"independent frames, {t}": each / float(moved.slowest[k]) for t, k in ends.items()},
+    }
+
+
+def compare(
+    frames: dict[str, dict[float, Frames]], system: MolecularSystem
+) -> list[dict[str, float]]:
+    """Mean energy and, of an alanine, the alpha-R basin at each temperature, in both."""
+    angles = find_angles(system)
+    rows = []
+    for t in frames[OURS]:
+        row = {"T": t}
+        for name in (OURS, THEIRS):
+            at = frames[name][t]
+            u = _mean(at.potential, at.blocks)
+            row |= {f"U {name}": u.value, f"U error {name}": u.error}
+            if angles is not None and angles.is_alanine:
+                found = basin_populations(*angles.measure(at.x), blocks=at.blocks)
+                row |= {f"alphaR {name}": float(found.values[2]),
+                        f"alphaR error {name}": float(found.errors[2])}  # fmt: skip
+        for what in ("U", "alphaR"):
+            if f"{what} {OURS}" in row:
+                errors = (row[f"{what} error {OURS}"], row[f"{what} error {THEIRS}"])
+                row[f"{what} z"] = (row[f"{what} {OURS}"] - row[f"{what} {THEIRS}"]) / float(
+                    np.hypot(*errors)
+                )
+        rows.append(row)
+    return rows
+
+
+def _mean(values: np.ndarray, blocks: np.ndarray) -> Estimate:
+    """Mean with an error from the spread of block means, weighted by their lengths."""
+    counts = np.bincount(blocks)
+    sums = np.bincount(blocks, weights=values)
+    mean, n = float(values.mean()), counts.size
+    residual = sums - mean * counts
+    error = np.sqrt(n / max(n - 1, 1) * (residual**2).sum()) / counts.sum()
+    return Estimate(mean, float(error) if n > 1 else float("nan"))
+
+
+def show(found: dict[str, dict[str, float]], rows: list[dict[str, float]]) -> None:
+    """Print both tables."""
+    lines = [
+        [what, f"{found[OURS][what]:.4g}", f"{found[THEIRS][what]:.4g}",
+         f"{found[OURS][what] / found[THEIRS][what]:.1f}"]
+        for what in found[OURS]
+    ]  # fmt: skip
+    print_table("A second of wall time on one core", ["what", OURS, THEIRS, "ratio"], lines)
+    kinds = [kind for kind in ("U", "alphaR") if f"{kind} z" in rows[0]]
+    header = ["T / K"]
+    for kind in kinds:
+        label = "U / (kJ/mol)" if kind == "U" else "alphaR"
+        header += [f"{label}, {OURS}", THEIRS, "z"]
+    cells = []
+    for row in rows:
+        line = [f"{row['T']:g}"]
+        for kind in kinds:
+            line += [
+                f"{row[f'{kind} {name}']:.3f} ± {row[f'{kind} error {name}']:.3f}"
+                for name in (OURS, THEIRS)
+            ]
+            line.append(f"{row[f'{kind} z']:+.1f}")
+        cells.append(line)
+    print_table("Agreement", header, cells)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    arguments = parser().parse_args()
+    torch.set_num_threads(1)
+    try:
+        system = load_molecule(arguments)
+        with TemporaryDirectory() as scratch:
+            measured = measure(system, arguments, arguments.cache or Path(scratch))
+        angles = find_angles(system)
+        data = {name: sampler.sampled.frames for name, sampler in measured.items()}
+        found = {
+            name: rates(sampler, convergence(system, data[name], angles))
+            for name, sampler in measured.items()
+        }
+        rows = compare({name: reference_frames(d, angles) for name, d in data.items()}, system)
+    except (ValueError, OSError, SimulationError, CorruptCacheError) as error:
+        print(f"bench_sampling: {error}", file=sys.stderr)
+        return 1
+    show(found, rows)
+    if arguments.json is not None:
+        seconds = {name: sampler.seconds for name, sampler in measured.items()}
+        write_json(
+            arguments.json,
+            {"system": system.name, "seconds": seconds, "rates": found, "agreement": rows},
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

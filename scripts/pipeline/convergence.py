@@ -1,0 +1,159 @@
+"""How well replicas moved along a ladder, and how many independent frames they left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from boltzgen.kernels import ExchangeInfo, ExchangeRecord
+from pipeline.angles import AnglePair
+from systems.molecules import MixingReport, MolecularSystem, ReferenceSet, check_mixing
+from systems.molecules.trajectories import statistical_inefficiency
+from systems.units import GAS_CONSTANT
+
+_N_GROUPS = 8
+_LOW_SWAPS = 0.05
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Statistics at each of K temperatures.
+
+    Args:
+        swap_acceptance: Mean acceptance of exchanges of neighbours, (K - 1,).
+        n_round_trips: From the lowest temperature to the highest and back, over all ladders.
+        inefficiency: Frames for one independent frame, by observable: the potential energy and,
+            where there are torsions, the cosine and sine of each; (K,) each.
+        n_frames: Frames at each temperature, (K,).
+        mixing: Agreement of groups of ladders in all torsions, at each temperature.
+    """
+
+    swap_acceptance: np.ndarray
+    n_round_trips: float
+    inefficiency: dict[str, np.ndarray]
+    n_frames: np.ndarray
+    mixing: tuple[MixingReport, ...]
+
+    @property
+    def slowest(self) -> np.ndarray:
+        """Inefficiency of the slowest observable, (K,)."""
+        return np.max(list(self.inefficiency.values()), axis=0)
+
+    @property
+    def n_independent(self) -> np.ndarray:
+        """Independent frames at each temperature, by the slowest observable, (K,)."""
+        return np.asarray(self.n_frames / self.slowest)
+
+    @property
+    def rhat(self) -> np.ndarray:
+        """Largest R-hat of any torsion, (K,); 1 where there is none."""
+        return np.array([max((t.rhat for t in m.torsions), default=1.0) for m in self.mixing])
+
+    def warnings(self, temperatures: np.ndarray) -> list[str]:
+        """What is wrong, one plain sentence each."""
+        found = [
+            f"At {t:g} K: {text}"
+            for t, report in zip(temperatures, self.mixing, strict=True)
+            for text in report.warnings
+        ]
+        found += [
+            f"Only {100 * a:.1f} % of the exchanges between {low:g} and {high:g} K are accepted; "
+            "take more temperatures."
+            for a, low, high in zip(
+                self.swap_acceptance, temperatures, temperatures[1:], strict=False
+            )
+            if a < _LOW_SWAPS
+        ]
+        if self.n_round_trips < 1:
+            found.append("No replica went from one end of the ladder to the other and back.")
+        return found
+
+
+def convergence(
+    system: MolecularSystem, data: ReferenceSet, angles: AnglePair | None
+) -> Convergence:
+    """Measure it on the frames alone, whatever sampled them.
+
+    Raises:
+        ValueError: There are fewer than 4 frames of a ladder at each temperature.
+    """
+    rows = in_order(data)
+    n_repeats, n_frames, n_states = rows.shape
+    if n_frames < 4:
+        raise ValueError(f"data: expected at least 4 frames of each ladder, got {n_frames}")
+    mixing = tuple(
+        check_mixing(system, data.x[rows[:, :, k]], n_groups=min(_N_GROUPS, n_repeats))
+        for k in range(n_states)
+    )
+    series = {"energy": data.potential[rows]}
+    if angles is not None:
+        for name, theta in zip(angles.names, angles.measure(data.x[rows]), strict=True):
+            series |= {f"cos {name}": np.cos(theta), f"sin {name}": np.sin(theta)}
+    return Convergence(
+        swap_acceptance=_swap_acceptance(data.potential[rows], data.temperatures),
+        n_round_trips=_round_trips(data.replica[rows]),
+        inefficiency={
+            name: np.array([statistical_inefficiency(values[:, :, k]) for k in range(n_states)])
+            for name, values in series.items()
+        },
+        n_frames=np.full(n_states, n_repeats * n_frames),
+        mixing=mixing,
+    )
+
+
+def in_order(data: ReferenceSet) -> np.ndarray:
+    """Rows of the frames by repeat, iteration and state: (R, N, K).
+
+    An unfinished reference may have repeats of different length; what is longer is left out.
+    """
+    order = np.lexsort((data.state, data.iteration, data.repeat))
+    n_states = data.temperatures.size
+    by_repeat = [
+        order[data.repeat[order] == repeat].reshape(-1, n_states)
+        for repeat in np.unique(data.repeat)
+    ]
+    shortest = min(len(rows) for rows in by_repeat)
+    return np.stack([rows[:shortest] for rows in by_repeat])
+
+
+def _swap_acceptance(potential: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
+    """Mean of min(1, exp((b_k - b_k+1)(U_k - U_k+1))) over frames (R, N, K)."""
+    beta = 1 / (GAS_CONSTANT * temperatures)
+    exponent = (beta[:-1] - beta[1:]) * (potential[..., :-1] - potential[..., 1:])
+    return np.asarray(np.exp(np.minimum(exponent, 0.0)).mean(axis=(0, 1)))
+
+
+def _round_trips(replica: np.ndarray) -> float:
+    """Round trips of replicas (R, N, K) over the ladder."""
+    n_states = replica.shape[2]
+    record = ExchangeRecord(n_states)
+    none = torch.full((n_states - 1,), torch.nan)
+    for now in torch.from_numpy(replica).transpose(0, 1):
+        record.add(ExchangeInfo(inner=none, swap_acceptance=none, replica=now))
+    return record.n_round_trips
+
+
+def rungs(low: float, high: float, count: int, *, first: Sequence[float]) -> tuple[float, ...]:
+    """So many temperatures from low to high: `first` if they fit, and then the widest gaps halved.
+
+    Without room for all of `first` the temperatures are evenly spaced in log T.
+
+    Args:
+        low: K.
+        high: K.
+        count: At least 2.
+        first: Temperatures to have before others, K.
+
+    Example:
+        >>> [round(t) for t in rungs(300.0, 600.0, 4, first=(450.0,))]
+        [300, 367, 450, 600]
+    """
+    found = sorted({low, high, *(t for t in first if low < t < high)})
+    if len(found) > count:
+        return tuple(float(t) for t in np.geomspace(low, high, count))
+    while len(found) < count:
+        ratios = np.array(found[1:]) / np.array(found[:-1])
+        widest = int(ratios.argmax())
+        found.insert(widest + 1, float(np.sqrt(found[widest] * found[widest + 1])))
+    return tuple(found)
