@@ -120,15 +120,25 @@ def measure(
                 seconds[OURS].append(between - started)
                 seconds[THEIRS].append(time.perf_counter() - between)
         progress(arguments.rounds + 1, arguments.rounds + 1)
+    return _samplers(own, other, seconds, ours, theirs)
+
+
+def _samplers(
+    own: Sampled,
+    other: Sampled,
+    seconds: dict[str, list[float]],
+    ours: SamplingSettings,
+    theirs: ReferenceSettings,
+) -> dict[str, Sampler]:
     steps = own.step_fs if own.step_fs is not None else np.array([np.nan])
-    n_rungs = len(temperatures)
+    n_rungs = len(ours.temperatures)
     return {
         OURS: Sampler(
-            own, seconds[OURS], arguments.ladders * arguments.frames * n_rungs,
+            own, seconds[OURS], ours.n_ladders * ours.chunk_frames * n_rungs,
             float(steps.mean()) * ours.n_leapfrog, ours.n_leapfrog,
         ),
         THEIRS: Sampler(
-            other, seconds[THEIRS], arguments.iterations * n_rungs,
+            other, seconds[THEIRS], theirs.chunk_iterations * n_rungs,
             theirs.timestep_fs * theirs.steps_per_iteration, theirs.steps_per_iteration,
         ),
     }  # fmt: skip

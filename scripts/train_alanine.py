@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
@@ -35,6 +36,7 @@ from pipeline.arguments import (
     load_molecule,
     make_folder,
     positive_count,
+    positive_number,
     seed,
     temperature_range,
 )
@@ -48,13 +50,20 @@ from pipeline.stages import (
     Data,
     Surroundings,
     build_target,
+    cap_of,
+    capped,
     describe_data,
     make_data,
     train,
     training_history,
 )
 from pipeline.story import Story
-from pipeline.summary import print_results, summarise, warnings_of
+from pipeline.summary import (
+    print_results,
+    summarise,
+    warnings_of,
+    weight_above,
+)
 from systems.charts import build_zmatrix
 from systems.ledger import EnergyLedger
 from systems.molecules import (
@@ -89,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
         help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--seed", type=seed, default=0, help="seed of everything random (default 0)")
+    add("--energy-cap", type=positive_number, metavar="KT",
+        help="in training, let energies grow only like a logarithm from so many kT above the mean "
+        "of the data (default: exact energies); weights are always exact")  # fmt: skip
     add("--device", type=device, default="cpu",
         help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
     add("--processes", type=positive_count, default=min(os.cpu_count() or 1, 8),
@@ -101,10 +113,12 @@ def parser() -> argparse.ArgumentParser:
 def configure(arguments: argparse.Namespace, system: MolecularSystem) -> RunConfig:
     """All settings of the run."""
     low, high = arguments.T
+    preset = PRESETS[arguments.preset]
+    objective = replace(preset.objective, energy_cap=arguments.energy_cap)
     return RunConfig(
         system=system.name, system_hash=system.content_hash, low=low, high=high,
         seed=arguments.seed, preset=arguments.preset, backend=arguments.backend,
-        **vars(PRESETS[arguments.preset]),
+        **vars(replace(preset, objective=objective)),
     )  # fmt: skip
 
 
@@ -196,11 +210,14 @@ def execute(arguments: argparse.Namespace) -> None:
     clock = [time.monotonic()]
     data = make_data(system, config, ledger, around)
     clock.append(time.monotonic())
-    target = build_target(system, data.chart, config, ledger, around, training=True)
+    cap = cap_of(config, data)
+    exact = build_target(system, data.chart, config, ledger, around, training=True)
+    target = capped(exact, cap, config)
     training_seconds = train(run, config, data, target, ledger, around)
     clock.append(time.monotonic())
     evaluation, agreement, frames, angles = evaluate_run(run, config, data, ledger, around)
-    warnings = warnings_of(evaluation, agreement, data.warnings)
+    shares = None if cap is None else weight_above(evaluation, cap)
+    warnings = warnings_of(evaluation, agreement, data.warnings, shares)
     seconds = {"data": clock[1] - clock[0], "training": training_seconds,
                "evaluation": time.monotonic() - clock[2]}  # fmt: skip
     calls = {stage: ledger[stage] for stage in ("data", "training", "evaluation")}
@@ -213,6 +230,7 @@ def execute(arguments: argparse.Namespace) -> None:
     summary = summarise(config, evaluation, agreement) | {
         "energy_calls": calls, "wall_seconds": sum(seconds.values()),
         "wall_seconds_by_stage": seconds, "data": describe_data(data), "warnings": warnings,
+        "energy_cap": cap, "weight_above_energy_cap": shares,
     }  # fmt: skip
     write_json(run.summary, summary)
     print_results(evaluation, agreement)

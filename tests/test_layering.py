@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems.units": set(),
     "systems.checks": set(),
     "systems.thermal": {"systems.units", "systems.checks"},
+    "systems.capped": {"systems.checks", "systems.thermal"},
     "systems.ledger": {"systems.units", "systems.checks"},
     "systems.toys": _SYSTEM,
     "systems.lattices": _SYSTEM,

@@ -195,7 +195,7 @@ def _run_task(task: _Task, on_chunk: Callable[[], None]) -> None:
         if first:
             walkers.restore(task.store.read(first - 1))
         else:
-            walkers.start()
+            walkers.start(on_chunk)
         for index in range(first, task.settings.plan.n_chunks):
             task.store.write(index, walkers.run_chunk(index))
             on_chunk()
@@ -216,7 +216,7 @@ class _Walkers:
 
     def __init__(self, task: _Task) -> None:
         settings, system = task.settings, task.system
-        self.settings, self.system = settings, system
+        self.settings, self.system, self.store = settings, system, task.store
         self.n_rungs = len(settings.temperatures)
         self.n_ladders = settings.plan.n_ladders
         self.target = _target(system, compiled=settings.compiled)
@@ -229,26 +229,41 @@ class _Walkers:
         self.generator = Generator().manual_seed(derive_seed(settings.seed, task.number))
         self.recentres = _is_free(self.target, torch.tensor(system.positions))
 
-    def start(self) -> None:
+    def start(self, on_progress: Callable[[], None]) -> None:
         """Tune and equilibrate from the minimum."""
         settings = self.settings
         x = torch.from_numpy(minimised_positions(self.system)).float()
         x = x.expand(len(self.c), -1, -1).clone()
         replica = torch.arange(self.n_rungs).repeat(self.n_ladders)
         kernel = self._kernel(settings.first_step_fs * 1e-3 * self.speed)
+        self._say(0, on_progress)
         found = tune(
             kernel, kernel.init(x, self.c), self.c, n_steps=settings.n_tuning,
             generator=self.generator,
             averaging=DualAveraging(settings.acceptance, groups=replica),
         )  # fmt: skip
-        hot = self.c.amax().expand_as(self.c)
-        top = found.step_size[self.n_rungs - 1].expand_as(found.step_size)
-        warm = self._kernel(top).init(found.x, hot)
-        for _ in range(settings.n_hot if self.n_rungs > 1 else 0):
-            warm, _ = kernel.step(warm, hot, generator=self.generator)
-        self._begin(warm.x, found.step_size, replica, 0)
+        done = settings.n_tuning
+        x = found.x
+        if self.n_rungs > 1:
+            hot = self.c.amax().expand_as(self.c)
+            top = found.step_size[self.n_rungs - 1].expand_as(found.step_size)
+            warm = self._kernel(top).init(x, hot)
+            for _ in range(settings.n_hot):
+                self._say(done, on_progress)
+                warm, _ = kernel.step(warm, hot, generator=self.generator)
+                done += 1
+            x = warm.x
+        self._begin(x, found.step_size, replica, 0)
         for _ in range(settings.n_discarded):
+            self._say(done, on_progress)
             self._advance()
+            done += 1
+
+    def _say(self, n_trajectories: int, on_progress: Callable[[], None]) -> None:
+        """Note progress on the way to the first chunk, now and then."""
+        if n_trajectories % self.settings.chunk_frames == 0:
+            self.store.note(n_trajectories * len(self.c) * self.settings.n_leapfrog)
+            on_progress()
 
     def restore(self, chunk: dict[str, np.ndarray]) -> None:
         """Go on after a chunk."""

@@ -95,6 +95,8 @@ class ObjectiveConfig:
         spread_reach: Greatest distance, in grid points, to the warmer one the samples come from.
         energy_weight: Weight of the log-variance on data frames, balanced as well; 0 leaves it out.
         energy_points: Frames it uses a step.
+        energy_cap: In training, energies grow only like a logarithm from so many kT above the mean
+            of the data, at their temperature; None for exact ones. Weights are always exact.
     """
 
     batch_size: int
@@ -117,6 +119,7 @@ class ObjectiveConfig:
     spread_reach: int = 8
     energy_weight: float = 1.0
     energy_points: int = 128
+    energy_cap: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from pipeline.model import build_chart, build_objective, new_flow, save_model, s
 from pipeline.run_directory import RunDirectory
 from pipeline.sampling import SamplingSettings, as_trajectories, sample_molecule
 from pipeline.settings import RunConfig
+from systems.capped import CappedTarget
 from systems.charts import ChartedTarget, InternalChart
 from systems.ledger import EnergyLedger
 from systems.molecules import (
@@ -28,6 +29,8 @@ from systems.molecules import (
     fastest_platform,
     simulate,
 )
+from systems.thermal import ThermalTarget
+from systems.units import GAS_CONSTANT
 
 _N_CHECKED = 20
 _N_GROUPS = 8
@@ -185,6 +188,24 @@ def build_target(
         return ChartedTarget(through, chart)
     direct = TensorTarget(system, compiled=training and config.compiled, ledger=ledger)
     return ChartedTarget(direct.to(around.device) if training else direct, chart)
+
+
+def cap_of(config: RunConfig, data: Data) -> float | None:
+    """Energy in kJ/mol from which on training sees a logarithm, if the settings want one."""
+    if config.objective.energy_cap is None:
+        return None
+    mean = float(data.training.potential.mean())
+    return mean + config.objective.energy_cap * GAS_CONSTANT * config.high
+
+
+def capped(target: ChartedTarget, cap: float | None, config: RunConfig) -> ChartedTarget:
+    """The target that training sees."""
+    if cap is None:
+        return target
+    if not isinstance(target.target, ThermalTarget):
+        raise TypeError(f"target: expected a ThermalTarget, got {type(target.target).__name__}")
+    scale = GAS_CONSTANT * config.high
+    return ChartedTarget(CappedTarget(target.target, cap, scale=scale), target.chart)
 
 
 def to_chart(chart: InternalChart, frames: TrajectorySet) -> tuple[Tensor, int]:

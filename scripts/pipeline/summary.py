@@ -6,7 +6,7 @@ from importlib.metadata import version
 import numpy as np
 
 import boltzgen
-from boltzgen.estimators import ALANINE_BASINS, Estimate, describe_khat, reliable
+from boltzgen.estimators import ALANINE_BASINS, Estimate, describe_khat, normalise, reliable
 from pipeline.console import print_table
 from pipeline.evaluation import AtTemperature, Evaluation
 from pipeline.reference import Agreement
@@ -25,6 +25,7 @@ _UNCERTAIN = 1.0
 """Nats of error from which on a bound on the evidence says little."""
 _LEAST_P, _LARGEST_Z = 0.01, 4.0
 """Chi-square p and z-score of a bin beyond which a profile counts as different."""
+_LARGEST_SHARE = 1e-3
 _PACKAGES = ("torch", "openmm", "numpy", "pymbar", "mdtraj")
 
 
@@ -119,11 +120,33 @@ def describe_agreement(agreement: Agreement) -> dict[str, object]:
     }
 
 
+def weight_above(evaluation: Evaluation, cap: float) -> list[float]:
+    """Share of the weight at each temperature on samples whose energy training did not see."""
+    return [
+        float(normalise(p.samples.log_w)[~(p.samples.potential <= cap)].sum())
+        for p in evaluation.points
+    ]
+
+
+def _warnings_above(evaluation: Evaluation, shares: list[float]) -> list[str]:
+    """Where the cap of training touched more of the weight than it should."""
+    return [
+        f"At {p.temperature:g} K {100 * share:.2g} % of the weight lies above --energy-cap: the "
+        "model was trained on another energy there."
+        for p, share in zip(evaluation.points, shares, strict=True)
+        if share > _LARGEST_SHARE
+    ]
+
+
 def warnings_of(
-    evaluation: Evaluation, agreement: Agreement | None, data: tuple[str, ...]
+    evaluation: Evaluation,
+    agreement: Agreement | None,
+    data: tuple[str, ...],
+    above_cap: list[float] | None,
 ) -> list[str]:
     """What must not be trusted, one plain sentence each."""
     found = [f"Training data: {text}" for text in data]
+    found += [] if above_cap is None else _warnings_above(evaluation, above_cap)
     for point in evaluation.points:
         found += _warnings_at(point)
     if agreement is not None:

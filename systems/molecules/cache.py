@@ -11,6 +11,7 @@ import numpy as np
 
 from systems.molecules.errors import CorruptCacheError
 
+_NOTE = "calls_before.txt"
 CACHE_VARIABLE = "BOLTZGEN_CACHE"
 
 
@@ -83,6 +84,19 @@ class ChunkStore:
     def path(self, index: int) -> Path:
         """File of chunk `index`."""
         return self.directory / f"chunk_{index:05d}.h5"
+
+    def note(self, calls: int) -> None:
+        """Say how many energy calls went by on the way to the first chunk, for progress bars."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        temporary = self.directory / f".{_NOTE}.tmp"
+        temporary.write_text(str(calls))
+        os.replace(temporary, self.directory / _NOTE)
+
+    @property
+    def noted(self) -> int:
+        """What `note` said last; 0 if nothing."""
+        path = self.directory / _NOTE
+        return int(path.read_text()) if path.exists() else 0
 
     def write(self, index: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write chunk `index`."""

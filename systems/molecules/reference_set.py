@@ -158,9 +158,18 @@ class ReferenceStore:
         poll()
 
     @property
+    def n_chunks(self) -> int:
+        """Chunks of all pieces of work together."""
+        return sum(self._counts())
+
+    @property
     def calls_done(self) -> int:
         """Energy calls spent on what is there."""
-        return sum(self.plan.calls(n) for n in self._counts())
+        plan = self.plan
+        return sum(
+            plan.calls(n) if n else min(self.chunks(task).noted, plan.calls_before)
+            for task, n in enumerate(self._counts())
+        )
 
     @property
     def calls_total(self) -> int:
@@ -216,7 +225,7 @@ def find_reference(system: MolecularSystem, cache_dir: Path) -> ReferenceSet | N
     pattern = f"reference-{system.content_hash[:16]}-*/{_MANIFEST}"
     stores = [ReferenceStore.open(path.parent) for path in sorted(Path(cache_dir).glob(pattern))]
     best = max(stores, key=lambda store: store.calls_done, default=None)
-    return best.load() if best is not None and best.calls_done else None
+    return best.load() if best is not None and best.n_chunks else None
 
 
 def ladder(

@@ -6,6 +6,7 @@ A class that has none fails `test_coverage.py`. Flows and objectives are in `flo
 import torch
 from torch import Generator, Tensor
 
+from systems.capped import CappedTarget
 from systems.charts import ChartedTarget, fit_chart
 from systems.molecules import OpenMMTarget, TensorTarget, named
 from systems.toys import (
@@ -51,6 +52,7 @@ TARGETS: dict[str, TargetCase] = {
     "GaussianMixture": TargetCase(GaussianMixture),
     "OpenMMTarget": TargetCase(lambda: OpenMMTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
     "TensorTarget": TargetCase(lambda: TensorTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
+    "CappedTarget": TargetCase(lambda: CappedTarget(DoubleWell2D(), 2.0, scale=1.0)),
     "ChartedTarget": TargetCase(
         lambda: ChartedTarget(OpenMMTarget(MOLECULE), chart()), charted, KELVIN, tolerance=1e-4
     ),

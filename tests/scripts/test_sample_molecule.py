@@ -146,6 +146,33 @@ def test_more_frames_extend_what_there_is(alanine, whole, tmp_path):
     assert np.array_equal(again.x, whole.x)
 
 
+def test_progress_begins_before_the_first_frame(pair, tmp_path):
+    settings = replace(TINY, n_discarded=40, n_tasks=1)
+    steps = []
+    found = sample_molecule(
+        pair, settings, cache_dir=tmp_path, n_processes=1, progress=lambda *a: steps.append(a)
+    )
+    before = settings.plan.calls_before
+    early = [done for done, _ in steps if 0 < done < before]
+    assert len(early) > 5
+    done = [done for done, _ in steps]
+    assert done == sorted(done)
+    assert steps[-1] == (found.frames.n_energy_calls, settings.plan.calls(3))
+
+
+def test_an_equilibration_that_was_stopped_is_no_reference(pair, tmp_path):
+    def stop(done, total):
+        if 0 < done < total:
+            raise KeyboardInterrupt
+
+    settings = replace(TINY, n_discarded=40, n_tasks=1)
+    with pytest.raises(KeyboardInterrupt):
+        sample_molecule(pair, settings, cache_dir=tmp_path, n_processes=1, progress=stop)
+    assert find_reference(pair, tmp_path) is None
+    sample_molecule(pair, settings, cache_dir=tmp_path, n_processes=1)
+    assert find_reference(pair, tmp_path).complete
+
+
 def test_chains_are_no_reference(pair, tmp_path):
     settings = replace(TINY, temperatures=(300.0,))
     sample_molecule(pair, settings, cache_dir=tmp_path, n_processes=1)

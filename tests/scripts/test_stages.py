@@ -6,10 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import openmm
 import pytest
+import torch
 
 from pipeline.model import build_chart
-from pipeline.stages import check_relabelling
-from systems.molecules import MolecularSystem, named
+from pipeline.stages import cap_of, capped, check_relabelling
+from pipeline.summary import weight_above
+from systems.charts import ChartedTarget
+from systems.molecules import MolecularSystem, TensorTarget, named
+from systems.units import GAS_CONSTANT
 
 
 def test_a_force_field_that_tells_methyl_hydrogens_apart_is_refused():
@@ -30,3 +34,29 @@ def test_a_force_field_that_tells_methyl_hydrogens_apart_is_refused():
     marked = MolecularSystem("marked", system, plain.topology, plain.positions)
     with pytest.raises(ValueError, match="energy changes by up to .* hydrogens of methyl groups"):
         check_relabelling(marked, chart, frames)
+
+
+def test_training_sees_capped_energies_and_weights_do_not():
+    """A cap of 1 kT above the mean of the data touches half the frames, more or less."""
+    system = named("ala2/vacuum")
+    rng = np.random.default_rng(0)
+    x = (system.positions + rng.normal(0, 0.004, (700, system.n_atoms, 3))).astype(np.float32)
+    chart = build_chart(system, x)
+    exact = ChartedTarget(TensorTarget(system), chart)
+    u = exact.target.potential(torch.from_numpy(x).double())
+    config = SimpleNamespace(objective=SimpleNamespace(energy_cap=1.0), high=600.0)
+    data = SimpleNamespace(training=SimpleNamespace(potential=u.numpy()))
+    cap = cap_of(config, data)
+    assert cap == pytest.approx(float(u.mean()) + GAS_CONSTANT * 600.0)
+    z, _ = chart.to_internal(torch.from_numpy(x).double())
+    change = exact.energy(z, 600.0) - capped(exact, cap, config).energy(z, 600.0)
+    above = u > cap
+    assert 70 < int(above.sum()) < 630
+    assert (change[above] > 0).all()
+    assert change[~above].abs().max() < 1e-9
+    config.objective.energy_cap = None
+    assert cap_of(config, data) is None
+    assert capped(exact, None, config) is exact
+    samples = SimpleNamespace(log_w=np.zeros(700), potential=u.numpy())
+    evaluation = SimpleNamespace(points=[SimpleNamespace(samples=samples, temperature=600.0)])
+    assert weight_above(evaluation, cap) == [pytest.approx(float(above.double().mean()))]

@@ -52,7 +52,7 @@ class CompiledForceField:
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:
         """The same without a gradient."""
-        return torch.cat([self._run(_energy, part)[:n] for part, n in _in_buckets(x.detach())])
+        return _joined([self._run(_energy, part)[:n] for part, n in _in_buckets(x.detach())])
 
     @torch.no_grad()
     def energy_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,7 @@ class CompiledForceField:
             energy, *rest = self._run(_slopes, part)
             energies.append(energy[:n])
             gradients.append(self._run(_carry_back, *rest)[:n])
-        return torch.cat(energies), torch.cat(gradients)
+        return _joined(energies), _joined(gradients)
 
     def _run(self, function: Callable[..., Any], *arguments: Tensor) -> Any:  # noqa: ANN401
         """Evaluate, through a graph if there can be one."""
@@ -97,6 +97,10 @@ def _in_buckets(x: Tensor) -> Iterator[tuple[Tensor, int]]:
         yield torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)]), len(rest)
     elif first == 0:
         yield rest, 0
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _energy(field: ForceField, x: Tensor) -> Tensor:

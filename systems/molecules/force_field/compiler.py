@@ -107,7 +107,7 @@ class ForceField(nn.Module):
             last = first + term.n_quantities
             gradient = gradient + term.carry_back(inner, slopes[first:last])
             first = last
-        return gradient.permute(2, 1, 0)
+        return gradient.permute(2, 1, 0).contiguous()
 
     def _parts(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]
