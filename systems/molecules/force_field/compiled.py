@@ -5,20 +5,24 @@ import shutil
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from systems.molecules.force_field.compiler import ForceField
+from systems.molecules.force_field.compiler import ForceField, inside_out
 
 BUCKETS = (32, 128, 512)
 """Batch sizes of compiled graphs: a batch is cut into these, the largest first, and only what is
 left at the end is padded."""
 
 _WARNED: set[str] = set()
+
+Part = tuple[Tensor, int]
+Result = TypeVar("Result")
 
 
 class CompiledForceField:
@@ -29,8 +33,9 @@ class CompiledForceField:
     forces are written out (`ForceField.slopes`); both together cost two to three energies. Second
     and higher derivatives are those of the eager force field. Copies and pickles hold no graphs.
 
-    Graphs use as many threads as torch has when they are compiled. Without a compiler everything
-    is evaluated eagerly, and a warning says so once.
+    A graph runs on one thread, and the parts of a large batch on as many as torch has (their graphs
+    take some 15 seconds longer to compile, for a wrapper that lets go of Python's global lock).
+    Without a compiler everything is evaluated eagerly, and a warning says so once.
 
     Args:
         field: The force field.
@@ -39,43 +44,76 @@ class CompiledForceField:
     def __init__(self, field: ForceField) -> None:
         self.field = field
         self._graphs: dict[tuple[object, ...], Callable[..., Any]] = {}
+        self._seen: set[tuple[object, ...]] = set()
+        self._several = False
+        self._pool: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """Without the graphs, which belong to this process and this field."""
-        return {"field": self.field, "_graphs": {}}
+        """Without graphs and threads, which belong to this process and this field."""
+        return {
+            "field": self.field,
+            "_graphs": {},
+            "_seen": set(),
+            "_pool": None,
+            "_several": False,
+        }
 
     def __call__(self, x: Tensor) -> Tensor:
         """Potential energy in kJ/mol: (B, n_atoms, 3) in nm -> (B,)."""
         energy: Tensor = _Energy.apply(x, self)
         return energy
 
-    @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:
         """The same without a gradient."""
-        return _joined([self._run(_energy, part)[:n] for part, n in _in_buckets(x.detach())])
+        return _joined(self._each_part(self._energy_of, x))
 
-    @torch.no_grad()
     def energy_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Energy (B,) and dU/dx (B, n_atoms, 3), without a graph behind them."""
-        energies, gradients = [], []
-        for part, n in _in_buckets(x.detach()):
-            # Two graphs: in one, the compiler would work out slopes anew for each atom.
-            energy, *rest = self._run(_slopes, part)
-            energies.append(energy[:n])
-            gradients.append(self._run(_carry_back, *rest)[:n])
+        energies, gradients = zip(*self._each_part(self._both_of, x), strict=True)
         return _joined(energies), _joined(gradients)
+
+    def _energy_of(self, part: Part) -> Tensor:
+        inner, n = part
+        with torch.no_grad():
+            energy: Tensor = self._run(_energy, inner)
+            return energy[:n]
+
+    def _both_of(self, part: Part) -> tuple[Tensor, Tensor]:
+        inner, n = part
+        with torch.no_grad():
+            # Two graphs: in one, the compiler would work out slopes anew for each atom. Turning
+            # inside out and back in a graph would make it loop over the batch outermost.
+            energy, *slopes = self._run(_slopes, inner)
+            gradient = self._run(_carry_back, inner, *slopes)
+            return energy[:n], gradient[..., :n].permute(2, 1, 0).contiguous()
+
+    def _each_part(self, evaluate: Callable[[Part], Result], x: Tensor) -> list[Result]:
+        """Evaluate all parts of a batch, on several threads if there are several."""
+        parts = list(_in_buckets(x.detach()))
+        n_threads = 1 if x.is_cuda else torch.get_num_threads()
+        self._several = n_threads > 1
+        kinds = {(evaluate.__name__, inner.shape, x.dtype, self._several) for inner, _ in parts}
+        if n_threads == 1 or len(parts) == 1 or not kinds <= self._seen:
+            self._seen |= kinds  # compiled now, if at all: not by two threads at once
+            return [evaluate(part) for part in parts]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="energy")
+        return list(self._pool.map(evaluate, parts))
 
     def _run(self, function: Callable[..., Any], *arguments: Tensor) -> Any:  # noqa: ANN401
         """Evaluate, through a graph if there can be one."""
         first = arguments[0]
-        key = (function, first.shape, first.dtype, first.device)
+        key = (function, first.shape, first.dtype, first.device, self._several)
         if key not in self._graphs:
             if first.numel() == 0 or not _can_compile(first.device):
                 return function(self.field, *arguments)
             # The key says all that torch would check again at each call, which takes long here.
             self._graphs[key] = torch.compile(
                 _copy(function), dynamic=False, fullgraph=True,
-                options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
+                options={
+                    "guard_filter_fn": torch.compiler.skip_all_guards_unsafe, "cpp.threads": 1,
+                    "cpp_wrapper": self._several,
+                },
             )  # fmt: skip
         return self._graphs[key](self.field, *arguments)
 
@@ -84,31 +122,33 @@ def _in_buckets(x: Tensor) -> Iterator[tuple[Tensor, int]]:
     """Cut a batch into buckets, the largest first; what is left is padded to one.
 
     Yields:
-        Configurations, and how many of them count. An empty batch is one part.
+        Positions (3, n_atoms, bucket), and how many configurations count. An empty batch is one
+        part.
     """
     first = 0
     for bucket in reversed(BUCKETS):
         while len(x) - first >= bucket:
-            yield x[first : first + bucket].contiguous(), bucket
+            yield inside_out(x[first : first + bucket]), bucket
             first += bucket
     rest = x[first:]
     if len(rest):
         bucket = next(size for size in BUCKETS if size >= len(rest))
-        yield torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)]), len(rest)
+        padded = torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)])
+        yield inside_out(padded), len(rest)
     elif first == 0:
-        yield rest, 0
+        yield inside_out(rest), 0
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def _energy(field: ForceField, x: Tensor) -> Tensor:
-    return field(x)
+def _energy(field: ForceField, inner: Tensor) -> Tensor:
+    return field.energy(inner)
 
 
-def _slopes(field: ForceField, x: Tensor) -> tuple[Tensor, ...]:
-    return field.slopes(x)
+def _slopes(field: ForceField, inner: Tensor) -> tuple[Tensor, ...]:
+    return field.slopes(inner)
 
 
 def _carry_back(field: ForceField, inner: Tensor, *slopes: Tensor) -> Tensor:

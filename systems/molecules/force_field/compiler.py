@@ -63,51 +63,48 @@ class ForceField(nn.Module):
         Raises:
             ValueError: x has the wrong shape or is not floating-point.
         """
-        return self._sum(x, range(len(self.names)))
+        check_event("x", x, (self.n_atoms, 3))
+        with torch.autocast(x.device.type, enabled=False):
+            return self.energy(inside_out(x))
 
     def by_group(self, x: Tensor) -> dict[int, Tensor]:
         """Potential energy of each force group, kJ/mol, each (B,)."""
+        check_event("x", x, (self.n_atoms, 3))
+        inner, parts = inside_out(x), list(zip(self.groups, self._parts(), strict=True))
         return {
-            group: self._sum(x, [k for k, own in enumerate(self.groups) if own == group])
+            group: sum((t(inner) for own, t in parts if own == group), x.new_zeros(len(x)))
             for group in sorted(set(self.groups))
         }
 
-    def _sum(self, x: Tensor, chosen: Iterable[int]) -> Tensor:
-        check_event("x", x, (self.n_atoms, 3))
-        inner = inside_out(x)
-        parts = self._parts()
-        terms = [parts[k] for k in chosen]
-        if not terms:
-            return x.new_zeros(len(x))
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.stack([term(inner) for term in terms]).sum(0)
+    def energy(self, inner: Tensor) -> Tensor:
+        """Potential energy of positions with the batch innermost: (3, n_atoms, B) -> (B,)."""
+        return sum((term(inner) for term in self._parts()), inner.new_zeros(inner.shape[2]))
 
-    def slopes(self, x: Tensor) -> tuple[Tensor, ...]:
+    def slopes(self, inner: Tensor) -> tuple[Tensor, ...]:
         """Energy and its derivatives in what the terms measure; `carry_back` does the rest.
 
         Args:
-            x: Positions in nm, shape (B, n_atoms, 3).
+            inner: Positions in nm, shape (3, n_atoms, B).
 
         Returns:
-            Energies (B,), positions (3, n_atoms, B), and the derivatives, term by term.
+            Energies (B,) and the derivatives, term by term.
         """
-        inner = inside_out(x)
-        energy = x.new_zeros(len(x))
+        energy = inner.new_zeros(inner.shape[2])
         found: list[Tensor] = []
         for term in self._parts():
             slopes, own = torch.func.grad(_total(term), has_aux=True)(term.measure(inner))
             energy = energy + own
             found += slopes
-        return energy, inner, *found
+        return energy, *found
 
     def carry_back(self, inner: Tensor, *slopes: Tensor) -> Tensor:
-        """Gradient dU/dx, (B, n_atoms, 3), from what `slopes` returns after the energies."""
+        """Gradient dU/dx, (3, n_atoms, B), from what `slopes` returns after the energies."""
         gradient, first = torch.zeros_like(inner), 0
         for term in self._parts():
             last = first + term.n_quantities
             gradient = gradient + term.carry_back(inner, slopes[first:last])
             first = last
-        return gradient.permute(2, 1, 0).contiguous()
+        return gradient
 
     def _parts(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]

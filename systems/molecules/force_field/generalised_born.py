@@ -129,7 +129,7 @@ class ComputedValues(Term):
                 of_atoms[stage.name] = self._singles(expression, of_atoms, x)
             else:
                 pairs = self._pairs(expression, of_atoms, r, self._both_ways[stage.kind])
-                of_atoms[stage.name] = pairs.sum(1)
+                of_atoms[stage.name] = _kept(pairs.sum(1))
         total = r.new_zeros(r.shape[2])
         for stage, expression in self._energies:
             if stage.kind == _SINGLE:
@@ -189,6 +189,17 @@ def of_pairs(
     return expression(values, like=r).expand_as(r)
 
 
+def _kept(values: Tensor) -> Tensor:
+    """The same (n, B), through a product that a compiler of CPU code has to carry out.
+
+    It then keeps the derivatives in these values, one for each atom, which it would else work out
+    anew, transcendental functions and all, for every pair.
+    """
+    if values.is_cuda or not torch.compiler.is_compiling():
+        return values
+    return torch.eye(len(values), dtype=values.dtype, device=values.device) @ values
+
+
 def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> list[Term]:
     """Any CustomGBForce, hence HCT, OBC1, OBC2, GBn and GBn2 as OpenMM writes them.
 
@@ -222,7 +233,8 @@ U=r+s2; C=2*(1/o1-1/L)*step(s2-r-o1); L=max(o1, D); D=abs(r-s2)"""
 _RADIUS = "1/(1/o-tanh(u-0.8*u^2+4.85*u^3)/radius); u=I*o"
 _SELF = "-0.5*k*charge^2/B"
 _SURFACE = "surface*12.566370614359172*(radius+0.14)^2*(radius/B)^6"
-_PAIRS = "-k*charge1*charge2*(1/sqrt(r^2+B1*B2*exp(-r^2/(4*B1*B2)))-shift)"
+_PAIRS = "-k*charge1*charge2/sqrt(r^2+B1*B2*exp(-r^2/(4*B1*B2)))"
+_SHIFTED = f"{_PAIRS}+k*charge1*charge2*shift"
 _OFFSET = 0.009
 
 
@@ -248,7 +260,7 @@ def obc2(force: openmm.GBSAOBCForce, context: Context) -> list[Term]:
         values=[Stage("I", _INTEGRAL, _PAIR_NO_EXCLUSIONS), Stage("B", _RADIUS, _SINGLE)],
         energies=[
             Stage("", _SELF, _SINGLE), Stage("", _SURFACE, _SINGLE),
-            Stage("", _PAIRS, _PAIR_NO_EXCLUSIONS),
+            Stage("", _PAIRS if cutoff is None else _SHIFTED, _PAIR_NO_EXCLUSIONS),
         ],
         parameters={
             "charge": charge, "radius": radius, "o": radius - _OFFSET,
