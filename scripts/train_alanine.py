@@ -40,7 +40,7 @@ from pipeline.arguments import (
     seed,
     temperature_range,
 )
-from pipeline.evaluation import Evaluation, Frames, Request, chain_blocks, evaluate
+from pipeline.evaluation import Evaluation, Frames, Request, blocks_of, evaluate
 from pipeline.model import load_model
 from pipeline.page import compose
 from pipeline.reference import Agreement, compare, reference_frames
@@ -132,9 +132,7 @@ def held_out_frames(data: Data, angles: AnglePair | None, backend: str) -> Frame
     """The held-out trajectories, in blocks longer than their correlation."""
     what = "chains" if backend == "tensor" else "dynamics"
     x, u = data.held_out.x, data.held_out.potential
-    labels = [chain_blocks(x[i], u[i], angles) for i in range(len(x))]
-    starts = np.cumsum([0, *(int(found[-1]) + 1 for found in labels[:-1])])
-    blocks = np.concatenate([found + s for found, s in zip(labels, starts, strict=True)])
+    blocks = blocks_of(x, u, angles)
     return Frames(
         f"held-out {what}", data.held_out.temperature, data.held_out.frames(),
         u.reshape(-1).astype(np.float64), blocks,

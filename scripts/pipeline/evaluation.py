@@ -37,6 +37,8 @@ from pipeline.model import Model
 from systems.charts import ChartedTarget
 from systems.units import GAS_CONSTANT
 
+_MANY = 16
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -278,6 +280,31 @@ def _at_temperature(
         gap=None if upper is None else evidence_gap(upper, lower),
         torsions=torsions,
     )
+
+
+def blocks_of(x: np.ndarray, potential: np.ndarray, angles: AnglePair | None) -> np.ndarray:
+    """Labels of independent blocks of frames of several chains, one chain after the other.
+
+    Where there are many chains, each is a block, however slow the slowest motion is. Few chains
+    are cut into blocks longer than their correlation.
+
+    Args:
+        x: Positions, shape (M, N, n, 3).
+        potential: Shape (M, N).
+        angles: Torsions whose sines and cosines count as observables.
+
+    Returns:
+        Shape (M N,).
+    """
+    n_chains, n_frames = potential.shape
+    if n_chains >= _MANY:
+        return np.repeat(np.arange(n_chains), n_frames)
+    found, n_blocks = [], 0
+    for chain, u in zip(x, potential, strict=True):
+        labels = chain_blocks(chain, u, angles)
+        found.append(labels + n_blocks)
+        n_blocks += int(labels[-1]) + 1
+    return np.concatenate(found)
 
 
 def chain_blocks(x: np.ndarray, potential: np.ndarray, angles: AnglePair | None) -> np.ndarray:

@@ -18,7 +18,7 @@ from boltzgen.estimators import (
     reference_energetics,
 )
 from pipeline.angles import AnglePair
-from pipeline.evaluation import Evaluation, Frames, chain_blocks
+from pipeline.evaluation import Evaluation, Frames, blocks_of
 from systems.molecules import ReferenceSet
 from systems.units import GAS_CONSTANT
 
@@ -147,22 +147,32 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 
 def reference_frames(data: ReferenceSet, angles: AnglePair | None) -> dict[float, Frames]:
-    """Frames of each temperature of the ladder, in blocks longer than their correlation."""
+    """Frames of each temperature of the ladder, in independent blocks."""
     found = {}
+    rows = in_order(data)
     for state, temperature in enumerate(data.temperatures):
-        rows, blocks, n_blocks = [], [], 0
-        for repeat in np.unique(data.repeat):
-            chain = np.flatnonzero((data.repeat == repeat) & (data.state == state))
-            labels = chain_blocks(data.x[chain], data.potential[chain], angles)
-            rows.append(chain)
-            blocks.append(labels + n_blocks)
-            n_blocks += int(labels[-1]) + 1
-        chosen = np.concatenate(rows)
+        chosen = rows[:, :, state]
+        x, potential = data.x[chosen], data.potential[chosen].astype(np.float64)
         found[float(temperature)] = Frames(
-            "replica exchange", float(temperature), data.x[chosen],
-            data.potential[chosen].astype(np.float64), np.concatenate(blocks),
+            "replica exchange", float(temperature), x.reshape(-1, *x.shape[2:]),
+            potential.reshape(-1), blocks_of(x, potential, angles),
         )  # fmt: skip
     return found
+
+
+def in_order(data: ReferenceSet) -> np.ndarray:
+    """Rows of the frames by repeat, iteration and state: (R, N, K).
+
+    An unfinished reference may have repeats of different length; what is longer is left out.
+    """
+    order = np.lexsort((data.state, data.iteration, data.repeat))
+    n_states = data.temperatures.size
+    by_repeat = [
+        order[data.repeat[order] == repeat].reshape(-1, n_states)
+        for repeat in np.unique(data.repeat)
+    ]
+    shortest = min(len(rows) for rows in by_repeat)
+    return np.stack([rows[:shortest] for rows in by_repeat])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from systems.molecules.definition import MolecularSystem
 
 _MAX_RHAT = 1.05
 _MIN_TRANSITIONS = 10
+_SHORT = 5.0
 _MIN_FOR_DRIFT, _DRIFTED = 8, 1e-5
 _RARE = 0.001
 _RIGID = 1e-8  # variance of a torsion that is fixed but for rounding
@@ -29,6 +30,7 @@ class TorsionMixing:
             trajectories are stuck in different places; 1 for a torsion that never moves.
         drift: The smaller p-value of `drift_p_value` of the cosine and the sine, over all
             trajectories.
+        length: Length of a trajectory in units of `relaxation_time`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class TorsionMixing:
     n_transitions: np.ndarray
     rhat: float
     drift: float
+    length: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,11 @@ class MixingReport:
 
 
 def check_mixing(
-    system: MolecularSystem, x: np.ndarray, *, n_groups: int | None = None
+    system: MolecularSystem,
+    x: np.ndarray,
+    *,
+    n_groups: int | None = None,
+    follows: bool = True,
 ) -> MixingReport:
     """Compare rotatable torsions between and within trajectories, or groups of them.
 
@@ -60,6 +67,8 @@ def check_mixing(
         x: Positions in nm, shape (n_trajectories, n_frames, n_atoms, 3).
         n_groups: Groups of equally many trajectories; those left over are not compared. By
             default each trajectory is its own.
+        follows: Whether a trajectory follows one walker, so that its length can be judged; not so
+            at one temperature of a replica exchange.
 
     Returns:
         Statistics of every torsion and warnings in plain English.
@@ -87,7 +96,9 @@ def check_mixing(
         )
         for atoms in rotatable_torsions(system)
     )
-    warnings = tuple(sentence for torsion in torsions for sentence in _warnings(torsion))
+    warnings = tuple(
+        sentence for torsion in torsions for sentence in _warnings(torsion, follows=follows)
+    )
     return MixingReport(torsions, warnings)
 
 
@@ -161,7 +172,37 @@ def torsion_mixing(
         n_transitions=_transitions(angles).reshape(n_groups, -1).sum(axis=1),
         rhat=max(split_rhat(cosine), split_rhat(sine)) if moves else 1.0,
         drift=min(drift_p_value(np.cos(angles)), drift_p_value(np.sin(angles))) if moves else 1.0,
+        length=_lengths(angles) if moves else np.inf,
     )
+
+
+def _lengths(angles: np.ndarray) -> float:
+    time = relaxation_time(angles)
+    return angles.shape[1] / time if time > 0 else np.inf
+
+
+def relaxation_time(angles: np.ndarray) -> float:
+    """Time in frames to forget whether a torsion began in a rotamer, by counting its entries.
+
+    With population p and n entries in N frames, entries and exits take p (1 - p) N / n: exact for
+    two states without memory. The slowest of the three ranges of 120 degrees counts. Trajectories
+    that are all short of it agree with each other and with themselves, wherever they began.
+
+    Args:
+        angles: Radians, shape (n_trajectories, n_frames).
+
+    Returns:
+        0 if one rotamer holds all but a thousandth; infinite if one is never entered nor left.
+    """
+    rotamer = (np.mod(angles, 2 * np.pi) // (2 * np.pi / 3)).astype(np.int64)
+    slowest = 0.0
+    for k in range(3):
+        inside = rotamer == k
+        p = float(inside.mean())
+        if _RARE < p < 1 - _RARE:
+            n_entries = int((inside[:, 1:] & ~inside[:, :-1]).sum())
+            slowest = max(slowest, p * (1 - p) * inside.size / n_entries if n_entries else np.inf)
+    return slowest
 
 
 def drift_p_value(series: np.ndarray) -> float:
@@ -229,7 +270,7 @@ def _label(system: MolecularSystem, names: list[str], atoms: Quadruple) -> str:
     return f"{residue} {chain}{known.get(chain, '')}"
 
 
-def _warnings(torsion: TorsionMixing) -> list[str]:
+def _warnings(torsion: TorsionMixing, *, follows: bool) -> list[str]:
     found = []
     low, high = torsion.fraction_positive.min(), torsion.fraction_positive.max()
     if not torsion.rhat <= _MAX_RHAT:
@@ -242,6 +283,12 @@ def _warnings(torsion: TorsionMixing) -> list[str]:
         found.append(
             f"Torsion {torsion.name}: the first frames are distributed otherwise than the last (p "
             f"= {torsion.drift:.1g}): equilibrate longer."
+        )
+    if follows and torsion.length < _SHORT:
+        found.append(
+            f"Torsion {torsion.name}: a trajectory is only {torsion.length:.1f} times as long as a "
+            "rotamer takes to be entered and left, and remembers where it started: run fewer, "
+            "longer ones."
         )
     total = int(torsion.n_transitions.sum())
     both = _RARE < torsion.fraction_positive.mean() < 1 - _RARE

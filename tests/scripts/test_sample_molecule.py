@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from boltzgen.storage import read_u_kn
-from pipeline.convergence import convergence, in_order, rungs
-from pipeline.reference import analyse
+from pipeline.convergence import convergence, rungs
+from pipeline.reference import analyse, in_order
 from pipeline.sampling import SamplingSettings, as_trajectories, sample_molecule
 from sample_molecule import _tasks, main, parser, temperatures_of
 from systems.molecules import (

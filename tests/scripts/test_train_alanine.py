@@ -48,7 +48,7 @@ def test_a_run_directory_is_complete(smoke):
 
 
 def test_the_terminal_shows_a_table_the_ledger_and_the_report(smoke):
-    for words in ("ESS/N", "F/kT", "k-hat", "energy calls: 40,000 data", "report.html"):
+    for words in ("ESS/N", "F/kT", "k-hat", "energy calls: 38,400 data", "report.html"):
         assert words in smoke.printed
 
 

@@ -6,6 +6,7 @@ from scipy import stats
 from systems.molecules import check_mixing
 from systems.molecules.mixing import (
     drift_p_value,
+    relaxation_time,
     rotatable_torsions,
     split_rhat,
     torsion_angles,
@@ -88,10 +89,11 @@ def test_trajectories_stuck_left_and_right_are_reported_in_words(alanine):
     angles = [0.2 * draw(400, 0), 0.2 * draw(400, 1) + 2.3]
     frames = [turned(x, PHI, list(range(9, 22)), a) for a in angles]
     warnings = check_mixing(alanine, np.stack(frames)).warnings
-    assert len(warnings) == 2
+    assert len(warnings) == 3
     assert "(phi): trajectories disagree" in warnings[0]
     assert "from 0.000 to 1.000" in warnings[0]
-    assert "hardly known" in warnings[1]
+    assert "remembers where it started" in warnings[1]
+    assert "hardly known" in warnings[2]
 
 
 def test_bad_shapes_are_named(alanine):
@@ -135,3 +137,21 @@ def test_a_start_that_is_still_felt_is_seen():
     angles = 0.5 * rng.standard_normal((32, 40)) + 2 * decay
     report = torsion_mixing("t", PHI, angles, n_groups=8)
     assert report.drift < 1e-5
+
+
+def test_the_relaxation_time_of_two_states_is_exact():
+    """A Markov chain between rotamers with known rates: 1 / (a + b)."""
+    rng = np.random.default_rng(11)
+    enter, leave = 0.002, 0.04
+    state = np.zeros((64, 4000), dtype=bool)
+    now = rng.random(64) < enter / (enter + leave)
+    for k in range(4000):
+        now = np.where(now, rng.random(64) >= leave, rng.random(64) < enter)
+        state[:, k] = now
+    angles = np.where(state, 1.0, -1.0) + 0.1 * rng.standard_normal(state.shape)
+    assert relaxation_time(angles) == pytest.approx(1 / (enter + leave), rel=0.1)
+    assert torsion_mixing("t", PHI, angles).length > 100
+    assert torsion_mixing("t", PHI, angles[:, :60]).length < 5
+    stuck = np.where(np.arange(8)[:, None] < 4, 1.0, -1.0) + 0.1 * rng.standard_normal((8, 50))
+    assert relaxation_time(stuck) == np.inf
+    assert relaxation_time(np.ones((4, 10))) == 0
