@@ -22,23 +22,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle thread
 import numpy as np
 import torch
 
-from boltzgen.estimators import Estimate, basin_populations
 from boltzgen.storage import write_json
-from pipeline.angles import find_angles
+from pipeline.angles import AnglePair, find_angles
 from pipeline.arguments import Parser, add_molecule, load_molecule, positive_count
 from pipeline.console import ProgressBar, print_table
 from pipeline.convergence import Convergence, convergence
-from pipeline.evaluation import Frames
-from pipeline.reference import reference_frames
+from pipeline.reference import in_order
 from pipeline.sampling import Sampled, SamplingSettings, sample_molecule
 from systems.molecules import (
     CorruptCacheError,
     MolecularSystem,
+    ReferenceSet,
     ReferenceSettings,
+    ReferenceStore,
     SimulationError,
     ladder,
     reference,
 )
+from systems.molecules.trajectories import mean_and_error
 
 OURS, THEIRS = "boltzgen", "OpenMM"
 _GRID = (350.0, 400.0, 450.0, 500.0, 550.0)
@@ -99,11 +100,14 @@ def measure(
         temperatures=temperatures, n_repeats=1, chunk_iterations=arguments.iterations,
         equilibration_steps=1000 * arguments.equilibration_ps, equilibration_iterations=1,
     )  # fmt: skip
+    plans = (ours.plan, theirs.plan)
+    there = (ReferenceStore.place("reference", system, p, cache).n_chunks_on_disk for p in plans)
+    first = max(there)
     seconds: dict[str, list[float]] = {OURS: [], THEIRS: []}
     with ProgressBar("rounds", unit="round", enabled=True) as progress:
         for done in range(arguments.rounds + 1):
             progress(done, arguments.rounds + 1)
-            n_chunks = done + 1
+            n_chunks = first + done + 1
             started = time.perf_counter()
             own = sample_molecule(
                 system, replace(ours, n_frames=n_chunks * arguments.frames), cache_dir=cache,
@@ -158,43 +162,36 @@ def rates(sampler: Sampler, moved: Convergence) -> dict[str, float]:
     }
 
 
-def compare(
-    frames: dict[str, dict[float, Frames]], system: MolecularSystem
-) -> list[dict[str, float]]:
-    """Mean energy and, of an alanine, the alpha-R basin at each temperature, in both."""
-    angles = find_angles(system)
+def compare(data: dict[str, ReferenceSet], angles: AnglePair | None) -> list[dict[str, float]]:
+    """Mean energy and, where there are torsions, how often the second one is in (-120, 60) degrees.
+
+    Errors are the larger of those by the correlation time and by the spread over ladders.
+    """
+    series = {name: _series(one, angles) for name, one in data.items()}
     rows = []
-    for t in frames[OURS]:
-        row = {"T": t}
-        for name in (OURS, THEIRS):
-            at = frames[name][t]
-            u = _mean(at.potential, at.blocks)
-            row |= {f"U {name}": u.value, f"U error {name}": u.error}
-            if angles is not None and angles.is_alanine:
-                found = basin_populations(*angles.measure(at.x), blocks=at.blocks)
-                row |= {f"alphaR {name}": float(found.values[2]),
-                        f"alphaR error {name}": float(found.errors[2])}  # fmt: skip
-        for what in ("U", "alphaR"):
-            if f"{what} {OURS}" in row:
-                errors = (row[f"{what} error {OURS}"], row[f"{what} error {THEIRS}"])
-                row[f"{what} z"] = (row[f"{what} {OURS}"] - row[f"{what} {THEIRS}"]) / float(
-                    np.hypot(*errors)
-                )
+    for k, t in enumerate(data[OURS].temperatures):
+        row = {"T": float(t)}
+        for what in series[OURS]:
+            pairs = {name: mean_and_error(series[name][what][:, :, k]) for name in (OURS, THEIRS)}
+            for name, (value, error) in pairs.items():
+                row |= {f"{what} {name}": value, f"{what} error {name}": error}
+            (one, e), (other, f) = pairs.values()
+            row[f"{what} z"] = (one - other) / float(np.hypot(e, f))
         rows.append(row)
     return rows
 
 
-def _mean(values: np.ndarray, blocks: np.ndarray) -> Estimate:
-    """Mean with an error from the spread of block means, weighted by their lengths."""
-    counts = np.bincount(blocks)
-    sums = np.bincount(blocks, weights=values)
-    mean, n = float(values.mean()), counts.size
-    residual = sums - mean * counts
-    error = np.sqrt(n / max(n - 1, 1) * (residual**2).sum()) / counts.sum()
-    return Estimate(mean, float(error) if n > 1 else float("nan"))
+def _series(data: ReferenceSet, angles: AnglePair | None) -> dict[str, np.ndarray]:
+    """Observables of all frames, each (R, N, K)."""
+    rows = in_order(data)
+    found = {"U": data.potential[rows].astype(np.float64)}
+    if angles is not None:
+        degrees = np.rad2deg(angles.measure(data.x[rows])[1])
+        found["share"] = ((degrees > -120) & (degrees < 60)).astype(np.float64)
+    return found
 
 
-def show(found: dict[str, dict[str, float]], rows: list[dict[str, float]]) -> None:
+def show(found: dict[str, dict[str, float]], rows: list[dict[str, float]], torsion: str) -> None:
     """Print both tables."""
     lines = [
         [what, f"{found[OURS][what]:.4g}", f"{found[THEIRS][what]:.4g}",
@@ -202,10 +199,10 @@ def show(found: dict[str, dict[str, float]], rows: list[dict[str, float]]) -> No
         for what in found[OURS]
     ]  # fmt: skip
     print_table("A second of wall time on one core", ["what", OURS, THEIRS, "ratio"], lines)
-    kinds = [kind for kind in ("U", "alphaR") if f"{kind} z" in rows[0]]
+    kinds = [kind for kind in ("U", "share") if f"{kind} z" in rows[0]]
     header = ["T / K"]
     for kind in kinds:
-        label = "U / (kJ/mol)" if kind == "U" else "alphaR"
+        label = "U / (kJ/mol)" if kind == "U" else f"{torsion} in (-120, 60)"
         header += [f"{label}, {OURS}", THEIRS, "z"]
     cells = []
     for row in rows:
@@ -234,11 +231,11 @@ def main() -> int:
             name: rates(sampler, convergence(system, data[name], angles))
             for name, sampler in measured.items()
         }
-        rows = compare({name: reference_frames(d, angles) for name, d in data.items()}, system)
+        rows = compare(data, angles)
     except (ValueError, OSError, SimulationError, CorruptCacheError) as error:
         print(f"bench_sampling: {error}", file=sys.stderr)
         return 1
-    show(found, rows)
+    show(found, rows, "" if angles is None else angles.names[1])
     if arguments.json is not None:
         seconds = {name: sampler.seconds for name, sampler in measured.items()}
         write_json(

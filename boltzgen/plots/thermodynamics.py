@@ -2,10 +2,18 @@
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from boltzgen.plots.style import MODEL, REFERENCE, REWEIGHTED, draw_reference, draw_series
+from boltzgen.plots.style import (
+    MODEL,
+    REFERENCE,
+    REWEIGHTED,
+    SURFACE_MAP,
+    draw_reference,
+    draw_series,
+)
 
 _COLOURS = {"model": MODEL, "reweighted": REWEIGHTED, "reference": REFERENCE}
 
@@ -33,11 +41,11 @@ def draw_over_temperature(
         The same Axes.
     """
     draw_series(ax, temperatures, values, errors, label="model, reweighted", colour=MODEL)
-    if reference is not None:
-        draw_reference(ax, *reference)
     ax.set_xlabel("temperature / K")
     ax.set_ylabel(label)
-    ax.legend()
+    if reference is not None:  # one curve needs no legend
+        draw_reference(ax, *reference)
+        ax.legend()
     return ax
 
 
@@ -49,15 +57,16 @@ def draw_energies(
     Args:
         edges: Edges of the bins, shape (M + 1,).
         densities: Density in each bin, shape (M,), by name; "model", "reweighted" and
-            "reference" have their own colours.
+            "reference" have their own colours, others run through the colours of a map.
         ax: Where to draw.
         unit: Of the energy.
 
     Returns:
         The same Axes.
     """
-    for name, density in densities.items():
-        colour = _COLOURS.get(name, "#009E73")
+    steps = mpl.colormaps[SURFACE_MAP].resampled(len(densities) + 1)  # its last is too pale
+    for number, (name, density) in enumerate(densities.items()):
+        colour = _COLOURS.get(name, steps(number))
         if name == "reference":
             ax.stairs(density, edges, color=colour, fill=True, alpha=0.15)
         ax.stairs(density, edges, color=colour, label=name, linewidth=1.6)

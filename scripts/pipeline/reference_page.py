@@ -114,7 +114,7 @@ def free_energy_rows(story: ReferenceStory) -> list[list[str]]:
     free, found = story.free, story.convergence
     return [
         [
-            f"{t:g}",
+            f"{t:.5g}",
             plus_minus(free.free_energy[k], free.error[k], 4),
             plus_minus(free.potential[k], free.potential_error[k], 3),
             f"{found.n_independent[k]:.0f}",
@@ -157,16 +157,25 @@ def _convergence_section(story: ReferenceStory) -> Section:
         moves = ["-", "-"]
         if sampled.acceptance is not None and sampled.step_fs is not None:
             moves = [f"{sampled.step_fs[k]:.2f}", f"{sampled.acceptance[k]:.2f}"]
-        slow = [f"{values[k]:.1f}" for values in found.inefficiency.values()]
-        rows.append([f"{t:g}", *moves, swaps[k], f"{found.rhat[k]:.3f}", *slow])
-    header = ["T / K", "step / fs", "accepted", "exchanges with next", "largest R-hat"]
+        energy = f"{found.inefficiency['energy'][k]:.1f}"
+        slowest = max(found.inefficiency, key=lambda name: found.inefficiency[name][k])
+        slow = f"{found.slowest[k]:.1f} ({slowest})"
+        rows.append([f"{t:.5g}", *moves, swaps[k], f"{found.rhat[k]:.3f}", energy, slow])
+    header = [
+        "T / K", "step / fs", "accepted", "exchanges", "R-hat", "g of the energy", "slowest g"
+    ]  # fmt: skip
+    shortest = min(found.lengths, key=lambda name: found.lengths[name], default=None)
+    length = ""
+    if shortest is not None and np.isfinite(found.lengths[shortest]):
+        length = (f" The run is {found.lengths[shortest]:.1f} relaxation times of the slowest "
+                  f"torsion long ({shortest}).")  # fmt: skip
     return Section(
         title="Convergence",
-        text=f"{found.n_round_trips:.0f} round trips of replicas over the ladder. R-hat compares "
-        "groups of ladders and their halves in time, over all rotatable torsions; 1 is mixed. The "
-        "statistical inefficiency says how many frames of a ladder make one independent frame.",
-        tables=[Table(header=[*header, *(f"inefficiency of {name}" for name in found.inefficiency)],
-                      rows=rows, caption="How replicas moved at each temperature.")],
+        text=f"{found.n_round_trips:.0f} round trips of replicas over the ladder.{length} "
+        "Exchanges are those with the next temperature. R-hat compares groups of ladders and their "
+        "halves in time, and is the largest of any rotatable torsion; 1 is mixed. The statistical "
+        "inefficiency g says how many frames of a ladder make one independent frame.",
+        tables=[Table(header=header, rows=rows, caption="How replicas moved at each temperature.")],
     )  # fmt: skip
 
 
@@ -175,7 +184,7 @@ def _energy_section(story: ReferenceStory) -> Section:
     u = [frames.potential for frames in story.frames.values()]
     edges = np.linspace(min(x.min() for x in u), max(x.max() for x in u), _N_ENERGY_BINS + 1)
     densities = {
-        f"{t:g} K": np.histogram(x, edges, density=True)[0]
+        f"{t:.4g} K": np.histogram(x, edges, density=True)[0]
         for t, x in zip(story.frames, u, strict=True)
     }
     draw_energies(edges, densities, figure.axes[0], unit="kJ/mol")
@@ -206,7 +215,8 @@ def _surface_section(story: ReferenceStory, angles: AnglePair) -> Section:
         ))  # fmt: skip
     tables = [_basin_table(story, angles)] if angles.is_alanine else []
     return Section(title=f"Surfaces over {angles.title}", figures=pictures, tables=tables,
-                   text="Errors come from blocks longer than the correlation time.")  # fmt: skip
+                   text="Errors are from the spread over ladders or, if they are few, over blocks "
+                   "longer than the correlation time.")  # fmt: skip
 
 
 def _basin_table(story: ReferenceStory, angles: AnglePair) -> Table:

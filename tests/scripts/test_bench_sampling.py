@@ -3,7 +3,6 @@
 import json
 from functools import partial
 
-import numpy as np
 import pytest
 
 import bench_sampling
@@ -31,15 +30,6 @@ def test_it_times_both_and_compares_them(call, monkeypatch, tmp_path):
         assert {"energy calls", "simulated ps", "independent energies, lowest T"} <= set(rates)
     assert [row["T"] for row in found["agreement"]] == [300, 350, 400, 450, 500, 550, 600]
     assert all(row["U error OpenMM"] > 0 for row in found["agreement"])
-
-
-def test_errors_of_block_means_are_those_of_independent_blocks():
-    """Blocks of equal numbers that differ: the error is that of the mean of block means."""
-    rng = np.random.default_rng(3)
-    means = rng.standard_normal(200)
-    found = bench_sampling._mean(np.repeat(means, 5), np.repeat(np.arange(200), 5))
-    assert found.value == pytest.approx(means.mean())
-    assert found.error == pytest.approx(means.std(ddof=1) / np.sqrt(200))
 
 
 def test_an_unknown_system_is_one_line(refuses):
