@@ -199,22 +199,20 @@ def show(found: dict[str, dict[str, float]], rows: list[dict[str, float]], torsi
         for what in found[OURS]
     ]  # fmt: skip
     print_table("A second of wall time on one core", ["what", OURS, THEIRS, "ratio"], lines)
-    kinds = [kind for kind in ("U", "share") if f"{kind} z" in rows[0]]
-    header = ["T / K"]
-    for kind in kinds:
-        label = "U / (kJ/mol)" if kind == "U" else f"{torsion} in (-120, 60)"
-        header += [f"{label}, {OURS}", THEIRS, "z"]
-    cells = []
-    for row in rows:
-        line = [f"{row['T']:g}"]
-        for kind in kinds:
-            line += [
-                f"{row[f'{kind} {name}']:.3f} ± {row[f'{kind} error {name}']:.3f}"
-                for name in (OURS, THEIRS)
+    titles = {"U": "Mean energy in kJ/mol", "share": f"Share of {torsion} in (-120, 60) degrees"}
+    for kind, title in titles.items():
+        if f"{kind} z" not in rows[0]:
+            continue
+        cells = [
+            [
+                f"{row['T']:g}",
+                *(f"{row[f'{kind} {n}']:.3f} ± {row[f'{kind} error {n}']:.3f}"
+                  for n in (OURS, THEIRS)),
+                f"{row[f'{kind} z']:+.1f}",
             ]
-            line.append(f"{row[f'{kind} z']:+.1f}")
-        cells.append(line)
-    print_table("Agreement", header, cells)
+            for row in rows
+        ]  # fmt: skip
+        print_table(title, ["T / K", OURS, THEIRS, "z"], cells)
 
 
 def main() -> int:
