@@ -75,16 +75,19 @@ class CompiledForceField:
     def _energy_of(self, part: Part) -> Tensor:
         inner, n = part
         with torch.no_grad():
-            energy: Tensor = self._run(_energy, inner)
+            energy: Tensor = self._run(_energy, (), inner)
             return energy[:n]
 
     def _both_of(self, part: Part) -> tuple[Tensor, Tensor]:
         inner, n = part
         with torch.no_grad():
-            # Two graphs: in one, the compiler would work out slopes anew for each atom. Turning
+            # Several graphs: in one, the compiler would work out slopes anew for each atom. Turning
             # inside out and back in a graph would make it loop over the batch outermost.
-            energy, *slopes = self._run(_slopes, inner)
-            gradient = self._run(_carry_back, inner, *slopes)
+            energy, gradient = inner.new_zeros(inner.shape[2]), torch.zeros_like(inner)
+            for cluster in self.field.clusters:
+                own, *slopes = self._run(_slopes, cluster, inner)
+                energy = energy + own
+                gradient = gradient + self._run(_carry_back, cluster, inner, *slopes)
             return energy[:n], gradient[..., :n].permute(2, 1, 0).contiguous()
 
     def _each_part(self, evaluate: Callable[[Part], Result], x: Tensor) -> list[Result]:
@@ -100,13 +103,15 @@ class CompiledForceField:
             self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="energy")
         return list(self._pool.map(evaluate, parts))
 
-    def _run(self, function: Callable[..., Any], *arguments: Tensor) -> Any:  # noqa: ANN401
+    def _run(
+        self, function: Callable[..., Any], cluster: tuple[int, ...], *arguments: Tensor
+    ) -> Any:  # noqa: ANN401
         """Evaluate, through a graph if there can be one."""
         first = arguments[0]
-        key = (function, first.shape, first.dtype, first.device, self._several)
+        key = (function, cluster, first.shape, first.dtype, first.device, self._several)
         if key not in self._graphs:
             if first.numel() == 0 or not _can_compile(first.device):
-                return function(self.field, *arguments)
+                return function(self.field, cluster, *arguments)
             # The key says all that torch would check again at each call, which takes long here.
             self._graphs[key] = torch.compile(
                 _copy(function), dynamic=False, fullgraph=True,
@@ -115,7 +120,7 @@ class CompiledForceField:
                     "cpp_wrapper": self._several,
                 },
             )  # fmt: skip
-        return self._graphs[key](self.field, *arguments)
+        return self._graphs[key](self.field, cluster, *arguments)
 
 
 def _in_buckets(x: Tensor) -> Iterator[tuple[Tensor, int]]:
@@ -143,16 +148,19 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def _energy(field: ForceField, inner: Tensor) -> Tensor:
+def _energy(field: ForceField, cluster: tuple[int, ...], inner: Tensor) -> Tensor:
+    del cluster  # all terms
     return field.energy(inner)
 
 
-def _slopes(field: ForceField, inner: Tensor) -> tuple[Tensor, ...]:
-    return field.slopes(inner)
+def _slopes(field: ForceField, cluster: tuple[int, ...], inner: Tensor) -> tuple[Tensor, ...]:
+    return field.slopes(cluster, inner)
 
 
-def _carry_back(field: ForceField, inner: Tensor, *slopes: Tensor) -> Tensor:
-    return field.carry_back(inner, *slopes)
+def _carry_back(
+    field: ForceField, cluster: tuple[int, ...], inner: Tensor, *slopes: Tensor
+) -> Tensor:
+    return field.carry_back(cluster, inner, *slopes)
 
 
 def _copy(function: Callable[..., Any]) -> Callable[..., Any]:

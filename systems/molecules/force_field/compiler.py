@@ -1,6 +1,7 @@
 """From an OpenMM System to its energy as tensor code."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import openmm
@@ -80,10 +81,19 @@ class ForceField(nn.Module):
         """Potential energy of positions with the batch innermost: (3, n_atoms, B) -> (B,)."""
         return sum((term(inner) for term in self._parts()), inner.new_zeros(inner.shape[2]))
 
-    def slopes(self, inner: Tensor) -> tuple[Tensor, ...]:
-        """Energy and its derivatives in what the terms measure; `carry_back` does the rest.
+    @cached_property
+    def clusters(self) -> tuple[tuple[int, ...], ...]:
+        """Terms whose slopes are best worked out together: those of whole matrices alone."""
+        parts = self._parts()
+        alone = [(k,) for k, term in enumerate(parts) if term.is_large]
+        rest = tuple(k for k, term in enumerate(parts) if not term.is_large)
+        return (rest, *alone) if rest else tuple(alone)
+
+    def slopes(self, cluster: tuple[int, ...], inner: Tensor) -> tuple[Tensor, ...]:
+        """Energy of some terms and its derivatives in what they measure; see `carry_back`.
 
         Args:
+            cluster: Which terms.
             inner: Positions in nm, shape (3, n_atoms, B).
 
         Returns:
@@ -91,20 +101,24 @@ class ForceField(nn.Module):
         """
         energy = inner.new_zeros(inner.shape[2])
         found: list[Tensor] = []
-        for term in self._parts():
+        for term in self._chosen(cluster):
             slopes, own = torch.func.grad(_total(term), has_aux=True)(term.measure(inner))
             energy = energy + own
             found += slopes
         return energy, *found
 
-    def carry_back(self, inner: Tensor, *slopes: Tensor) -> Tensor:
+    def carry_back(self, cluster: tuple[int, ...], inner: Tensor, *slopes: Tensor) -> Tensor:
         """Gradient dU/dx, (3, n_atoms, B), from what `slopes` returns after the energies."""
         gradient, first = torch.zeros_like(inner), 0
-        for term in self._parts():
+        for term in self._chosen(cluster):
             last = first + term.n_quantities
             gradient = gradient + term.carry_back(inner, slopes[first:last])
             first = last
         return gradient
+
+    def _chosen(self, cluster: tuple[int, ...]) -> list[Term]:
+        parts = self._parts()
+        return [parts[k] for k in cluster]
 
     def _parts(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]

@@ -92,6 +92,8 @@ class ComputedValues(Term):
         tables: Tabulated functions by name.
     """
 
+    is_large = True
+
     def __init__(self, definition: Definition, tables: nn.ModuleDict) -> None:
         super().__init__()
         known: dict[str, Function] = dict(tables)

@@ -21,6 +21,7 @@ class Term(nn.Module, ABC):
     """One force of a System: its energy at many configurations."""
 
     n_quantities = 1
+    is_large = False
 
     @abstractmethod
     def measure(self, x: Tensor) -> Quantities:
