@@ -101,8 +101,8 @@ def measure(
         equilibration_steps=1000 * arguments.equilibration_ps, equilibration_iterations=1,
     )  # fmt: skip
     plans = (ours.plan, theirs.plan)
-    there = (ReferenceStore.place("reference", system, p, cache).n_chunks_on_disk for p in plans)
-    first = max(there)
+    stores = (ReferenceStore.place("reference", system, plan, cache) for plan in plans)
+    first = max(store.chunks(0).n_chunks for store in stores)
     seconds: dict[str, list[float]] = {OURS: [], THEIRS: []}
     with ProgressBar("rounds", unit="round", enabled=True) as progress:
         for done in range(arguments.rounds + 1):

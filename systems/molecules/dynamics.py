@@ -25,7 +25,7 @@ from systems.molecules.cache import (
 )
 from systems.molecules.definition import MolecularSystem
 from systems.molecules.errors import CorruptCacheError, SimulationError
-from systems.molecules.evaluation import check_platform
+from systems.molecules.evaluation import check_platform, platform_properties
 from systems.molecules.trajectories import TrajectorySet, check_temperature, mean_and_error
 from systems.molecules.workers import Progress, run_all
 from systems.units import GAS_CONSTANT
@@ -207,8 +207,9 @@ def _context(task: _Task, first: int) -> openmm.Context:
     )
     integrator.setRandomNumberSeed(task.seed(0, first))
     platform = openmm.Platform.getPlatformByName(settings.platform)
-    properties = {"Threads": "1"} if settings.platform == "CPU" else {}
-    return openmm.Context(task.system.system, integrator, platform, properties)
+    return openmm.Context(
+        task.system.system, integrator, platform, platform_properties(settings.platform)
+    )
 
 
 def _start(context: openmm.Context, task: _Task) -> None:

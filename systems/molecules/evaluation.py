@@ -121,12 +121,17 @@ class EnergyPool:
             job.result()
 
 
+def platform_properties(platform: str) -> dict[str, str]:
+    """Properties of a platform for one small molecule: one thread, as many run at once."""
+    return {"Threads": "1"} if platform == "CPU" else {}
+
+
 def _new_context(system: MolecularSystem, platform: str) -> openmm.Context:
     return openmm.Context(
         system.system,
         openmm.VerletIntegrator(_STEP),
         openmm.Platform.getPlatformByName(platform),
-        {"Threads": "1"} if platform == "CPU" else {},
+        platform_properties(platform),
     )
 
 

@@ -163,11 +163,6 @@ class ReferenceStore:
         return sum(self._counts())
 
     @property
-    def n_chunks_on_disk(self) -> int:
-        """Chunks of the first piece of work, planned or not."""
-        return self.chunks(0).n_chunks
-
-    @property
     def calls_done(self) -> int:
         """Energy calls spent on what is there."""
         plan = self.plan

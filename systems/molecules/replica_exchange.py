@@ -17,7 +17,7 @@ from systems.checks import check_positive
 from systems.molecules.cache import ChunkStore, derive_seed, settings_key
 from systems.molecules.definition import MolecularSystem
 from systems.molecules.errors import SimulationError
-from systems.molecules.evaluation import fastest_platform
+from systems.molecules.evaluation import fastest_platform, platform_properties
 from systems.molecules.reference_set import Plan, ReferenceSet, ReferenceStore, check_ladder
 from systems.molecules.workers import Progress
 
@@ -154,9 +154,12 @@ def _sampler(task: _Task) -> app.ReplicaExchangeSampler:
     integrator.setRandomNumberSeed(derive_seed(settings.seed, task.repeat, 0))
     name = fastest_platform(task.system)
     platform = openmm.Platform.getPlatformByName(name)
-    properties = {"Threads": "1"} if name == "CPU" else {}
     simulation = app.Simulation(
-        task.system.topology, task.system.system, integrator, platform, properties
+        task.system.topology,
+        task.system.system,
+        integrator,
+        platform,
+        platform_properties(name),
     )
     simulation.context.setPositions(task.system.positions)
     openmm.LocalEnergyMinimizer.minimize(simulation.context)
