@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
 from pipeline.angles import find_angles
 from pipeline.arguments import (
+    EXPECTED,
     Parser,
     add_cache,
     add_molecule,
@@ -40,18 +40,12 @@ from pipeline.reference_page import FREE_ENERGY_HEADER, ReferenceStory, free_ene
 from pipeline.sampling import Sampled, SamplingSettings, sample_molecule
 from pipeline.settings import BACKENDS
 from systems.molecules import (
-    CorruptCacheError,
     MolecularSystem,
     ReferenceSettings,
-    SimulationError,
     find_reference,
     reference,
 )
 
-EXPECTED = (
-    ValueError, OSError, NonFiniteError, NotConvergedError, CorruptFileError, CorruptCacheError,
-    SimulationError,
-)  # fmt: skip
 _GRID_K = 50.0
 _N_LADDERS = {"tensor": 64, "openmm": 4}
 _LEAST_BATCH = 128

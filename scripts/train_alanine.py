@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from numpy.random import default_rng
 
-from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
 from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples, write_u_kn
 from pipeline.angles import AnglePair, find_angles
 from pipeline.arguments import (
+    EXPECTED,
     Parser,
     add_cache,
     add_molecule,
@@ -67,17 +67,10 @@ from pipeline.summary import (
 from systems.charts import build_zmatrix
 from systems.ledger import EnergyLedger
 from systems.molecules import (
-    CorruptCacheError,
     MolecularSystem,
     ReferenceSet,
-    SimulationError,
     find_reference,
 )
-
-EXPECTED = (
-    ValueError, OSError, NonFiniteError, NotConvergedError, CorruptFileError, CorruptCacheError,
-    SimulationError,
-)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,9 +9,12 @@ from typing import NoReturn
 
 import torch
 
+from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
 from systems.molecules import (
     DEFAULT_SYSTEM,
+    CorruptCacheError,
     MolecularSystem,
+    SimulationError,
     default_cache_dir,
     from_amber,
     from_pdb,
@@ -21,6 +24,11 @@ from systems.molecules import (
 )
 from systems.molecules.loading import IMPLICIT_SOLVENTS
 
+EXPECTED = (
+    ValueError, OSError, NonFiniteError, NotConvergedError, CorruptFileError, CorruptCacheError,
+    SimulationError,
+)  # fmt: skip
+"""What a script for molecules turns into one line on the terminal."""
 _MAX_SEED = 2**63 - 1
 _OPTIONS = {
     "name": "--system", "pdb": "--pdb", "forcefields": "--forcefield", "prmtop": "--prmtop",
