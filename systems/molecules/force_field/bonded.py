@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression
+from systems.molecules.force_field.geometry import Vector
 from systems.molecules.force_field.reading import (
     Context,
     Numbers,
@@ -18,7 +19,7 @@ from systems.molecules.force_field.reading import (
     plain,
 )
 from systems.molecules.force_field.tables import SplineTable
-from systems.molecules.force_field.terms import Constants, Quantities, Term, Vectors
+from systems.molecules.force_field.terms import Constants, Interactions, Term, Vectors
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Coordinate:
     Args:
         name: "r" or "theta".
         pairs: Which two atoms of an interaction each vector joins.
-        measure: From these vectors, each (3, M, B), to values (M, B).
+        measure: From these vectors to values (M, B).
     """
 
     name: str
@@ -47,27 +48,20 @@ class Measured(nn.Module):
     Args:
         coordinate: The coordinate.
         atoms: Atoms of each interaction, shape (M, 2 to 4).
-        n_atoms: Of the whole system.
     """
 
-    def __init__(
-        self, coordinate: Coordinate, atoms: Sequence[Sequence[int]] | np.ndarray, n_atoms: int
-    ) -> None:
+    def __init__(self, coordinate: Coordinate, atoms: Sequence[Sequence[int]] | np.ndarray) -> None:
         super().__init__()
         rows = np.asarray(atoms, dtype=np.int64)
+        self.vectors = [Vectors(rows[:, end], rows[:, start]) for start, end in coordinate.pairs]
         self._measure = coordinate.measure
-        self.n_vectors = len(coordinate.pairs)
-        starts, ends = (
-            np.concatenate([rows[:, pair[end]] for pair in coordinate.pairs]) for end in (0, 1)
-        )
-        self.vectors = Vectors(ends, starts, n_atoms)
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Value: vectors (3, ..., B) -> (M, B)."""
-        return self._measure(*vectors.chunk(self.n_vectors, dim=1))
+    def forward(self, *vectors: Vector) -> Tensor:
+        """Value: (M, B)."""
+        return self._measure(*vectors)
 
 
-class Listed(Term):
+class Listed(Interactions):
     """Sum over interactions of an expression of one distance, angle or torsion.
 
     Args:
@@ -86,25 +80,15 @@ class Listed(Term):
         parameters: Mapping[str, Sequence[float]],
         numbers: Numbers,
     ) -> None:
-        super().__init__()
+        super().__init__(*measured.vectors)
         self.name, self.measured, self.expression = name, measured, expression
         self.constants, self.numbers = Constants(parameters), dict(numbers)
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Vectors between the atoms."""
-        return (self.measured.vectors(x),)
-
-    def energy(self, quantities: Quantities) -> Tensor:
-        """Energy of all interactions."""
-        (vectors,) = quantities
-        value = self.measured(vectors)
+    def energies(self, *vectors: Vector) -> Tensor:
+        """Energy of each interaction."""
+        value = self.measured(*vectors)
         values = {**self.numbers, **self.constants.like(value), self.name: value}
-        return self.expression(values, like=value).expand_as(value).sum(0)
-
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the vectors to the atoms."""
-        del x
-        return self.measured.vectors.carry_back(slopes[0])
+        return self.expression(values, like=value).expand_as(value)
 
 
 def _listed(
@@ -114,7 +98,7 @@ def _listed(
     parameters: Mapping[str, Sequence[float]],
     context: Context,
 ) -> list[Term]:
-    measured = Measured(coordinate, atoms, context.n_atoms)
+    measured = Measured(coordinate, atoms)
     return [Listed(coordinate.name, measured, Expression(text), parameters, context.numbers)]
 
 
@@ -134,7 +118,7 @@ def harmonic_angle(force: openmm.HarmonicAngleForce, context: Context) -> list[T
     return _listed(_ANGLE, [row[:3] for row in rows], text, parameters, context)
 
 
-class FourierTorsions(Term):
+class FourierTorsions(Interactions):
     """Sum over torsions of a series in cosines and sines, without any angle.
 
     Args:
@@ -144,21 +128,15 @@ class FourierTorsions(Term):
     """
 
     def __init__(self, measured: Measured, cosines: np.ndarray, sines: np.ndarray) -> None:
-        super().__init__()
-        self.measured = measured
+        super().__init__(*measured.vectors)
         self.cosines, self.sines = (
             Constants({str(n): row for n, row in enumerate(rows)}) for rows in (cosines, sines)
         )
         self.has_sine = bool((sines != 0).any())
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Vectors between the atoms."""
-        return (self.measured.vectors(x),)
-
-    def energy(self, quantities: Quantities) -> Tensor:
-        """Energy of all torsions, by the recurrence of Chebyshev."""
-        (vectors,) = quantities
-        cosine, sine = geometry.direction(*vectors.chunk(3, dim=1))
+    def energies(self, *vectors: Vector) -> Tensor:
+        """Energy of each torsion, by the recurrence of Chebyshev."""
+        cosine, sine = geometry.direction(*vectors)
         now, before = (torch.ones_like(cosine), torch.zeros_like(cosine)), (cosine, -sine)
         total = torch.zeros_like(cosine)
         of_cosines, of_sines = self.cosines.like(cosine), self.sines.like(cosine)
@@ -169,12 +147,7 @@ class FourierTorsions(Term):
             now, before = (
                 (2 * cosine * now[0] - before[0], 2 * cosine * now[1] - before[1]), now
             )  # fmt: skip
-        return total.sum(0)
-
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the vectors to the atoms."""
-        del x
-        return self.measured.vectors.carry_back(slopes[0])
+        return total
 
 
 def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> list[Term]:
@@ -190,7 +163,7 @@ def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> li
         cosines[0, m] += k
         cosines[n, m] += k * math.cos(theta0)
         sines[n, m] += k * math.sin(theta0)
-    measured = Measured(_TORSION, torsions, context.n_atoms)
+    measured = Measured(_TORSION, torsions)
     return [FourierTorsions(measured, cosines, _without_rounding(sines, cosines))]
 
 
@@ -207,7 +180,7 @@ def ryckaert_bellemans(force: openmm.RBTorsionForce, context: Context) -> list[T
     return _listed(_TORSION, [row[:4] for row in rows], text, parameters, context)
 
 
-class TorsionMap(Term):
+class TorsionMap(Interactions):
     """CMAP: a periodic bicubic spline of two torsions.
 
     Args:
@@ -216,29 +189,18 @@ class TorsionMap(Term):
         second: The second ones.
     """
 
-    n_quantities = 2
-
     def __init__(self, table: SplineTable, first: Measured, second: Measured) -> None:
-        super().__init__()
+        super().__init__(*first.vectors, *second.vectors)
         self.table, self.first, self.second = table, first, second
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Vectors between the atoms of the first and of the second torsions."""
-        return self.first.vectors(x), self.second.vectors(x)
-
-    def energy(self, quantities: Quantities) -> Tensor:
-        """Energy of all interactions."""
-        first, second = quantities
-        return self.table(self.first(first), self.second(second)).sum(0)
-
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the vectors to the atoms."""
-        del x
-        return self.first.vectors.carry_back(slopes[0]) + self.second.vectors.carry_back(slopes[1])
+    def energies(self, *vectors: Vector) -> Tensor:
+        """Energy of each interaction."""
+        return self.table(self.first(*vectors[:3]), self.second(*vectors[3:]))
 
 
 def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> list[Term]:
     """All CMAP terms of a force."""
+    del context
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     terms: list[Term] = []
     for k in range(force.getNumMaps()):
@@ -248,9 +210,7 @@ def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> list[Term]:
             grid = np.array(plain(energy)).reshape(size, size).T  # the first torsion runs fastest
             closed = np.pad(grid, (0, 1), mode="wrap")
             table = SplineTable(closed, [(0.0, 2 * math.pi)] * 2, periodic=True)
-            first, second = (
-                Measured(_TORSION, [row[k : k + 4] for row in own], context.n_atoms) for k in (1, 5)
-            )
+            first, second = (Measured(_TORSION, [row[k : k + 4] for row in own]) for k in (1, 5))
             terms.append(TorsionMap(table, first, second))
     return terms
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from systems.molecules.force_field.compiler import ForceField, inside_out
+from systems.molecules.force_field.terms import kept
 
 BUCKETS = (32, 128, 512)
 """Batch sizes of compiled graphs: a batch is cut into these, the largest first, and only what is
@@ -73,29 +74,23 @@ class CompiledForceField:
         return _joined(energies), _joined(gradients)
 
     def _energy_of(self, part: Part) -> Tensor:
-        inner, n = part
+        x, n = part
         with torch.no_grad():
-            energy: Tensor = self._run(_energy, (), inner)
+            energy: Tensor = self._run(_energy, x)
             return energy[:n]
 
     def _both_of(self, part: Part) -> tuple[Tensor, Tensor]:
-        inner, n = part
+        x, n = part
         with torch.no_grad():
-            # Several graphs: in one, the compiler would work out slopes anew for each atom. Turning
-            # inside out and back in a graph would make it loop over the batch outermost.
-            energy, gradient = inner.new_zeros(inner.shape[2]), torch.zeros_like(inner)
-            for cluster in self.field.clusters:
-                own, *slopes = self._run(_slopes, cluster, inner)
-                energy = energy + own
-                gradient = gradient + self._run(_carry_back, cluster, inner, *slopes)
-            return energy[:n], gradient[..., :n].permute(2, 1, 0).contiguous()
+            energy, gradient = self._run(_both, x)
+            return energy[:n], gradient[:n]
 
     def _each_part(self, evaluate: Callable[[Part], Result], x: Tensor) -> list[Result]:
         """Evaluate all parts of a batch, on several threads if there are several."""
         parts = list(_in_buckets(x.detach()))
         n_threads = 1 if x.is_cuda else torch.get_num_threads()
         self._several = n_threads > 1
-        kinds = {(evaluate.__name__, inner.shape, x.dtype, self._several) for inner, _ in parts}
+        kinds = {(evaluate.__name__, part.shape, x.dtype, self._several) for part, _ in parts}
         if n_threads == 1 or len(parts) == 1 or not kinds <= self._seen:
             self._seen |= kinds  # compiled now, if at all: not by two threads at once
             return [evaluate(part) for part in parts]
@@ -103,64 +98,53 @@ class CompiledForceField:
             self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="energy")
         return list(self._pool.map(evaluate, parts))
 
-    def _run(
-        self, function: Callable[..., Any], cluster: tuple[int, ...], *arguments: Tensor
-    ) -> Any:  # noqa: ANN401
+    def _run(self, function: Callable[..., Any], x: Tensor) -> Any:  # noqa: ANN401
         """Evaluate, through a graph if there can be one."""
-        first = arguments[0]
-        key = (function, cluster, first.shape, first.dtype, first.device, self._several)
+        key = (function, x.shape, x.dtype, x.device, self._several)
         if key not in self._graphs:
-            if first.numel() == 0 or not _can_compile(first.device):
-                return function(self.field, cluster, *arguments)
+            if x.numel() == 0 or not _can_compile(x.device):
+                return function(self.field, x)
             # The key says all that torch would check again at each call, which takes long here.
             self._graphs[key] = torch.compile(
                 _copy(function), dynamic=False, fullgraph=True,
                 options={
                     "guard_filter_fn": torch.compiler.skip_all_guards_unsafe, "cpp.threads": 1,
-                    "cpp_wrapper": self._several,
+                    "cpp_wrapper": self._several, "assert_indirect_indexing": False,
                 },
             )  # fmt: skip
-        return self._graphs[key](self.field, cluster, *arguments)
+        return self._graphs[key](self.field, x)
 
 
-def _in_buckets(x: Tensor) -> Iterator[tuple[Tensor, int]]:
+def _in_buckets(x: Tensor) -> Iterator[Part]:
     """Cut a batch into buckets, the largest first; what is left is padded to one.
 
     Yields:
-        Positions (3, n_atoms, bucket), and how many configurations count. An empty batch is one
-        part.
+        Configurations, and how many of them count. An empty batch is one part.
     """
     first = 0
     for bucket in reversed(BUCKETS):
         while len(x) - first >= bucket:
-            yield inside_out(x[first : first + bucket]), bucket
+            yield x[first : first + bucket], bucket
             first += bucket
     rest = x[first:]
     if len(rest):
         bucket = next(size for size in BUCKETS if size >= len(rest))
-        padded = torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)])
-        yield inside_out(padded), len(rest)
+        yield torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)]), len(rest)
     elif first == 0:
-        yield inside_out(rest), 0
+        yield rest, 0
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def _energy(field: ForceField, cluster: tuple[int, ...], inner: Tensor) -> Tensor:
-    del cluster  # all terms
-    return field.energy(inner)
+def _energy(field: ForceField, x: Tensor) -> Tensor:
+    return field.energy(kept(inside_out(x)))
 
 
-def _slopes(field: ForceField, cluster: tuple[int, ...], inner: Tensor) -> tuple[Tensor, ...]:
-    return field.slopes(cluster, inner)
-
-
-def _carry_back(
-    field: ForceField, cluster: tuple[int, ...], inner: Tensor, *slopes: Tensor
-) -> Tensor:
-    return field.carry_back(cluster, inner, *slopes)
+def _both(field: ForceField, x: Tensor) -> tuple[Tensor, Tensor]:
+    energy, gradient = field.energy_and_gradient(kept(inside_out(x)))
+    return energy, kept(gradient).permute(2, 1, 0).contiguous()
 
 
 def _copy(function: Callable[..., Any]) -> Callable[..., Any]:

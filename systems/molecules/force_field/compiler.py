@@ -1,7 +1,6 @@
 """From an OpenMM System to its energy as tensor code."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
 import openmm
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 
 from systems.checks import check_event
 from systems.molecules.force_field import bonded, compound, generalised_born, nonbonded
+from systems.molecules.force_field.geometry import Vector
 from systems.molecules.force_field.reading import Context, Numbers, global_parameters
-from systems.molecules.force_field.terms import Quantities, Term
+from systems.molecules.force_field.terms import Term, Vectors, at_atoms, kept, members
 
 _Translator = Callable[[Any, Context], list[Term]]
 
@@ -51,6 +51,10 @@ class ForceField(nn.Module):
         self.groups = tuple(group for _, group, _ in rows)
         self.terms = nn.ModuleList(term for _, _, term in rows)
         self.global_parameters = dict(numbers)
+        self._at_atoms = at_atoms(
+            [own for term in self._parts() for own in members(term.vectors, Vectors)],
+            n_atoms,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Potential energy.
@@ -73,70 +77,47 @@ class ForceField(nn.Module):
         check_event("x", x, (self.n_atoms, 3))
         inner, parts = inside_out(x), list(zip(self.groups, self._parts(), strict=True))
         return {
-            group: sum((t(inner) for own, t in parts if own == group), x.new_zeros(len(x)))
+            group: sum((_energy(t, inner) for own, t in parts if own == group), x.new_zeros(len(x)))
             for group in sorted(set(self.groups))
         }
 
     def energy(self, inner: Tensor) -> Tensor:
         """Potential energy of positions with the batch innermost: (3, n_atoms, B) -> (B,)."""
-        return sum((term(inner) for term in self._parts()), inner.new_zeros(inner.shape[2]))
+        return sum(
+            (_energy(term, inner) for term in self._parts()),
+            inner.new_zeros(inner.shape[2]),
+        )
 
-    @cached_property
-    def clusters(self) -> tuple[tuple[int, ...], ...]:
-        """Terms whose slopes are best worked out together: those of whole matrices alone."""
-        parts = self._parts()
-        alone = [(k,) for k, term in enumerate(parts) if term.is_large]
-        rest = tuple(k for k, term in enumerate(parts) if not term.is_large)
-        return (rest, *alone) if rest else tuple(alone)
-
-    def slopes(self, cluster: tuple[int, ...], inner: Tensor) -> tuple[Tensor, ...]:
-        """Energy of some terms and its derivatives in what they measure; see `carry_back`.
-
-        Args:
-            cluster: Which terms.
-            inner: Positions in nm, shape (3, n_atoms, B).
-
-        Returns:
-            Energies (B,) and the derivatives, term by term.
-        """
-        energy = inner.new_zeros(inner.shape[2])
-        found: list[Tensor] = []
-        for term in self._chosen(cluster):
-            slopes, own = torch.func.grad(_total(term), has_aux=True)(term.measure(inner))
-            energy = energy + own
-            found += slopes
-        return energy, *found
-
-    def carry_back(self, cluster: tuple[int, ...], inner: Tensor, *slopes: Tensor) -> Tensor:
-        """Gradient dU/dx, (3, n_atoms, B), from what `slopes` returns after the energies."""
-        gradient, first = torch.zeros_like(inner), 0
-        for term in self._chosen(cluster):
-            last = first + term.n_quantities
-            gradient = gradient + term.carry_back(inner, slopes[first:last])
-            first = last
-        return gradient
-
-    def _chosen(self, cluster: tuple[int, ...]) -> list[Term]:
-        parts = self._parts()
-        return [parts[k] for k in cluster]
+    def energy_and_gradient(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """Potential energy (B,) and dU/dx (3, n_atoms, B), written out, without autograd."""
+        x = _components(inner)
+        energies: list[Tensor] = []
+        slopes: list[Vector] = []
+        for term in self._parts():
+            rows, own = term.slopes(*term.measure(x))
+            energies += rows
+            slopes += own
+        if not energies:
+            return inner.new_zeros(inner.shape[2]), torch.zeros_like(inner)
+        energy = kept(torch.cat(energies)).sum(0)
+        parts = [kept(torch.cat([slope[k] for slope in slopes])) for k in range(3)]
+        return energy, torch.stack([self._at_atoms(part) for part in parts])
 
     def _parts(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]
 
 
+def _components(inner: Tensor) -> Vector:
+    return inner[0], inner[1], inner[2]
+
+
+def _energy(term: Term, inner: Tensor) -> Tensor:
+    return term.energy(*term.measure(_components(inner)))
+
+
 def inside_out(x: Tensor) -> Tensor:
     """Positions with the batch innermost: (B, n_atoms, 3) -> (3, n_atoms, B)."""
     return x.permute(2, 1, 0).contiguous()
-
-
-def _total(term: Term) -> Callable[[Quantities], tuple[Tensor, Tensor]]:
-    """Sum of the energies of a batch, and these energies, as functions of the quantities."""
-
-    def total(quantities: Quantities) -> tuple[Tensor, Tensor]:
-        energy = term.energy(quantities)
-        return energy.sum(), energy
-
-    return total
 
 
 def compile_system(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.bonded import columns
 from systems.molecules.force_field.expressions import Expression, Function, Value
+from systems.molecules.force_field.geometry import Vector
 from systems.molecules.force_field.reading import Context, Numbers, table_functions
-from systems.molecules.force_field.terms import Constants, Quantities, Term, Vectors
+from systems.molecules.force_field.terms import Constants, Interactions, Term, Vectors
 
 
 def _stacked(values: Sequence[Tensor]) -> list[Tensor]:
@@ -20,16 +21,22 @@ def _stacked(values: Sequence[Tensor]) -> list[Tensor]:
     return [torch.stack(tensors[k : k + 3]) for k in range(0, len(tensors), 3)]
 
 
+def _between(a: Tensor, b: Tensor) -> Vector:
+    """Vector from point a to point b."""
+    x, y, z = (b - a).unbind()
+    return x, y, z
+
+
 def _distance(a: Tensor, b: Tensor) -> Tensor:
-    return geometry.norm(b - a)
+    return geometry.norm(_between(a, b))
 
 
 def _angle(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    return geometry.angle(a - b, c - b)
+    return geometry.angle(_between(b, a), _between(b, c))
 
 
 def _torsion(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    return geometry.torsion(b - a, c - b, d - c)
+    return geometry.torsion(_between(a, b), _between(b, c), _between(c, d))
 
 
 def _point_distance(*values: Tensor) -> Tensor:
@@ -54,7 +61,7 @@ _OF_POINTS: dict[str, Function] = {
 }
 
 
-class Compound(Term):
+class Compound(Interactions):
     """Sum over groups of atoms of an expression of their positions.
 
     Args:
@@ -77,33 +84,19 @@ class Compound(Term):
         tables: nn.ModuleDict,
         suffixes: Sequence[str],
     ) -> None:
-        super().__init__()
-        self.atoms, self.constants = nn.ModuleList(atoms), Constants(parameters)
-        self.n_quantities = len(atoms)
+        super().__init__(*atoms)
+        self.constants = Constants(parameters)
         self.expression, self.tables = expression, tables
         self.numbers, self.suffixes = dict(numbers), tuple(suffixes)
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Positions of the atoms."""
-        return tuple(places(x) for places in self._places())
-
-    def energy(self, quantities: Quantities) -> Tensor:
-        """Energy of all groups."""
-        points = quantities
-        values: dict[str, Value] = {**self.numbers, **self.constants.like(points[0])}
-        for suffix, point in zip(self.suffixes, points, strict=True):
+    def energies(self, *vectors: Vector) -> Tensor:
+        """Energy of each group."""
+        like = vectors[0][0]
+        values: dict[str, Value] = {**self.numbers, **self.constants.like(like)}
+        for suffix, point in zip(self.suffixes, vectors, strict=True):
             values |= {f"{axis}{suffix}": point[i] for i, axis in enumerate("xyz")}
-            values[f"p{suffix}"] = point
-        return self.expression(values, like=points[0]).expand_as(points[0][0]).sum(0)
-
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the groups to the atoms."""
-        del x
-        parts = zip(self._places(), slopes, strict=True)
-        return torch.stack([places.carry_back(slope) for places, slope in parts]).sum(0)
-
-    def _places(self) -> list[Vectors]:
-        return [places for places in self.atoms if isinstance(places, Vectors)]
+            values[f"p{suffix}"] = torch.stack(point)
+        return self.expression(values, like=like).expand_as(like)
 
 
 def custom_compound(force: openmm.CustomCompoundBondForce, context: Context) -> list[Term]:
@@ -113,7 +106,7 @@ def custom_compound(force: openmm.CustomCompoundBondForce, context: Context) -> 
     expression = Expression(force.getEnergyFunction(), {**_OF_POINTS, **tables})
     members = np.array([row[0] for row in rows], dtype=np.int64).T
     return [Compound(
-        [Vectors(atoms, None, context.n_atoms) for atoms in members], expression,
+        [Vectors(atoms) for atoms in members], expression,
         columns(force, [row[1] for row in rows]), context.numbers,
         tables=tables, suffixes=[str(k + 1) for k in range(len(members))],
     )]  # fmt: skip
@@ -123,7 +116,7 @@ def custom_external(force: openmm.CustomExternalForce, context: Context) -> list
     """An expression of the position of an atom."""
     rows = [force.getParticleParameters(k) for k in range(force.getNumParticles())]
     expression = Expression(force.getEnergyFunction())
-    atoms = Vectors([row[0] for row in rows], None, context.n_atoms)
+    atoms = Vectors([row[0] for row in rows])
     return [Compound(
         [atoms], expression, columns(force, [row[1] for row in rows]), context.numbers,
         tables=nn.ModuleDict(), suffixes=[""],

@@ -7,6 +7,7 @@ References:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression, Function, Value
+from systems.molecules.force_field.geometry import Vector
 from systems.molecules.force_field.nonbonded import COULOMB, cutoff_distance
 from systems.molecules.force_field.reading import (
     Context,
@@ -25,11 +27,26 @@ from systems.molecules.force_field.reading import (
     plain,
     table_functions,
 )
-from systems.molecules.force_field.terms import Constants, Pairs, Quantities, Term
+from systems.molecules.force_field.terms import (
+    Constants,
+    Rows,
+    Term,
+    Vectors,
+    at_ends,
+    collected,
+    kept,
+    members,
+    only,
+    pair_vectors,
+    with_slopes,
+    within,
+)
 
 _SINGLE = openmm.CustomGBForce.SingleParticle
 _PAIR = openmm.CustomGBForce.ParticlePair
 _PAIR_NO_EXCLUSIONS = openmm.CustomGBForce.ParticlePairNoExclusions
+_AXES = ("x", "y", "z")
+_DISTANCE = "r"
 
 
 class Stage(NamedTuple):
@@ -63,143 +80,212 @@ class Definition:
     cutoff: float | None
 
 
-class PairMask(nn.Module):
-    """Which ordered pairs of atoms count.
+class _Reading(nn.Module):
+    """How the rows of a stage read values of atoms or of pairs.
 
     Args:
-        used: Shape (n, n), false on the diagonal.
+        key: Name of the values; `_DISTANCE` for distances.
+        place: Of which atom or pair each row reads, (M,); None where there is a row for each.
+        count: Number of atoms or pairs.
     """
 
-    used: Tensor
+    place: Tensor
 
-    def __init__(self, used: np.ndarray) -> None:
+    def __init__(self, key: str, place: np.ndarray | None = None, count: int = 0) -> None:
         super().__init__()
-        self.register_buffer("used", torch.from_numpy(np.array(used, dtype=bool)[..., None]))
+        self.key = key
+        self.gathered = None if place is None else collected(place, count)
+        self.register_buffer("place", torch.from_numpy(np.array(() if place is None else place)))
 
-    def within(self, r: Tensor, cutoff: float | None) -> tuple[Tensor, Tensor]:
-        """Which pairs count at these distances, and distances that are harmless where not."""
-        if cutoff is None:
-            return self.used, torch.where(self.used, r, 1.0)
-        near = self.used & (r <= cutoff)
-        return near, torch.where(near, r, 0.5 * cutoff)
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Read: (M, B)."""
+        found = values[self.key]
+        return found if self.gathered is None else found[self.place]
+
+    def back(self, rows: Tensor) -> Tensor:
+        """Sum for each atom or pair of the rows that read it: (M, B) -> (count, B)."""
+        found: Tensor = rows if self.gathered is None else self.gathered(kept(rows))
+        return found
+
+
+class _Rows(nn.Module):
+    """A stage: an expression for each atom, or for each of some pairs.
+
+    Args:
+        expression: The expression.
+        n_rows: Number M of these atoms or pairs.
+        owner: Whose values its rows add up to.
+        readings: What it may read, by the name in the expression.
+        constants: What is known beforehand, each (M,).
+        numbers: Global parameters.
+        cutoff: Distance beyond which a pair does not count, nm, or None.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        expression: Expression,
+        n_rows: int,
+        owner: _Reading,
+        readings: Mapping[str, _Reading],
+        constants: Mapping[str, np.ndarray],
+        numbers: Numbers,
+        *,
+        cutoff: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.expression, self.n_rows, self.owner = expression, n_rows, owner
+        self.numbers, self.constants, self.cutoff = dict(numbers), Constants(constants), cutoff
+        self.names = tuple(sorted(readings.keys() & (expression.variables | {_DISTANCE})))
+        self.readings = nn.ModuleList(readings[name] for name in self.names)
+
+    def arguments(self, values: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """What it reads, each (M, B)."""
+        return tuple(reading(values) for reading in members(self.readings, _Reading))
+
+    def forward(self, like: Tensor, *arguments: Tensor) -> Tensor:
+        """Values of the expression, (M, B), from what it reads; `like` is (B,)."""
+        own = dict(zip(self.names, arguments, strict=True))
+        near = None
+        if _DISTANCE in own:
+            near, own[_DISTANCE] = within(own[_DISTANCE], self.cutoff)
+        values: dict[str, Value] = {**self.numbers, **self.constants.like(like), **own}
+        return only(near, self.expression(values, like=like).expand(self.n_rows, len(like)))
+
+    def back(
+        self, slopes: dict[str, Tensor], partial: Sequence[Tensor], weight: Tensor | None
+    ) -> None:
+        """Add to the derivatives in what it reads those that pass through its rows.
+
+        Args:
+            slopes: Derivatives so far by what they are in; changed.
+            partial: Derivatives of the rows in the arguments.
+            weight: Derivative in each row, (M, B); None for one.
+        """
+        for reading, own in zip(members(self.readings, _Reading), partial, strict=True):
+            new = reading.back(own if weight is None else own * weight)
+            slopes[reading.key] = slopes[reading.key] + new if reading.key in slopes else new
 
 
 class ComputedValues(Term):
-    """Energy as a function of values that are themselves sums over pairs.
+    """Energy as a function of values of atoms that are themselves sums over pairs.
 
     Args:
         definition: The stages.
         tables: Tabulated functions by name.
     """
 
-    is_large = True
-
     def __init__(self, definition: Definition, tables: nn.ModuleDict) -> None:
-        super().__init__()
-        known: dict[str, Function] = dict(tables)
-        self._values = [(s, Expression(s.text, known)) for s in definition.values]
-        self._energies = [(s, Expression(s.text, known)) for s in definition.energies]
-        self.numbers, self.tables = dict(definition.numbers), tables
-        self.constants, self.cutoff = Constants(definition.parameters), definition.cutoff
-        stages = [*self._values, *self._energies]
-        self._uses_places = any(
-            set("xyz") & set(expression.variables)
-            for stage, expression in stages
-            if stage.kind == _SINGLE
-        )
-        self.n_quantities = 2 if self._uses_places else 1
-        excluded = {_PAIR: definition.excluded, _PAIR_NO_EXCLUSIONS: frozenset[tuple[int, int]]()}
-        both = {kind: ordered(definition.n_atoms, pairs) for kind, pairs in excluded.items()}
-        self._both_ways = {kind: PairMask(mask) for kind, mask in both.items()}
-        self._each = {kind: PairMask(np.triu(mask)) for kind, mask in both.items()}
-        self.masks = nn.ModuleList([*self._each.values(), *self._both_ways.values()])
+        known = [axis for axis in _AXES if axis not in definition.parameters]
+        values, energies = [], []
+        for stage in definition.values:
+            values.append(_rows(stage, dict(tables), definition, known, both_ways=True))
+            known.append(stage.name)
+        for stage in definition.energies:
+            energies.append(_rows(stage, dict(tables), definition, known, both_ways=False))
+        used = {
+            reading.key
+            for stage in (*values, *energies)
+            for reading in members(stage.readings, _Reading)
+        }
+        places = [Vectors(np.arange(definition.n_atoms))] if used & set(_AXES) else []
+        super().__init__(pair_vectors(_all_pairs(definition.n_atoms)), *places)
+        self.tables = tables
+        self.values, self.energies = nn.ModuleList(values), nn.ModuleList(energies)
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Squared distances of all pairs, 1 on the diagonal, (n, n, B); positions if needed."""
-        v = x[:, None] - x[:, :, None]
-        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[..., None]
-        squared = geometry.dot(v, v) + eye
-        return (squared, x) if self._uses_places else (squared,)
-
-    def energy(self, quantities: Quantities) -> Tensor:
+    def energy(self, *vectors: Vector) -> Tensor:
         """Energy of all stages."""
-        r = geometry.root(quantities[0])
-        x = quantities[1] if self._uses_places else r.new_zeros(3, *r.shape[1:])
-        of_atoms: dict[str, Value] = dict(self.constants.like(r))
-        for stage, expression in self._values:
-            if stage.kind == _SINGLE:
-                of_atoms[stage.name] = self._singles(expression, of_atoms, x)
-            else:
-                pairs = self._pairs(expression, of_atoms, r, self._both_ways[stage.kind])
-                of_atoms[stage.name] = _kept(pairs.sum(1))
-        total = r.new_zeros(r.shape[2])
-        for stage, expression in self._energies:
-            if stage.kind == _SINGLE:
-                energy = self._singles(expression, of_atoms, x)
-            else:
-                energy = self._pairs(expression, of_atoms, r, self._each[stage.kind]).sum(1)
-            total = total + energy.sum(0)
-        return total
+        known, like = self._known(vectors), vectors[0][0].new_zeros(vectors[0][0].shape[1])
+        for stage in members(self.values, _Rows):
+            known[stage.owner.key] = kept(stage.owner.back(stage(like, *stage.arguments(known))))
+        rows = (stage(like, *stage.arguments(known)) for stage in members(self.energies, _Rows))
+        return sum((own.sum(0) for own in rows), like)
 
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the pairs to the atoms: each collects its own row and column."""
-        both = slopes[0] + slopes[0].transpose(0, 1)
-        found = 2 * (both * (x[:, None] - x[:, :, None])).sum(1)
-        return found + slopes[1] if self._uses_places else found
+    def slopes(self, *vectors: Vector) -> tuple[Rows, list[Vector]]:
+        """Energies of all stages, and the derivative in the vectors, from the last stage back."""
+        known, like = self._known(vectors), vectors[0][0].new_zeros(vectors[0][0].shape[1])
+        slopes: dict[str, Tensor] = {}
+        partials: list[Rows] = []
+        energies: Rows = []
+        for stage in members(self.values, _Rows):
+            rows, own = with_slopes(partial(stage, like), *stage.arguments(known))
+            partials.append([kept(one) for one in own])
+            known[stage.owner.key] = kept(stage.owner.back(rows))
+        for stage in members(self.energies, _Rows):
+            rows, own = with_slopes(partial(stage, like), *stage.arguments(known))
+            energies.append(rows)
+            stage.back(slopes, own, None)
+        for stage, steps in reversed([*zip(members(self.values, _Rows), partials, strict=True)]):
+            if stage.owner.key in slopes:
+                weight = kept(slopes[stage.owner.key])
+                stage.back(slopes, steps, stage.owner({stage.owner.key: weight}))
+        return energies, self._along(slopes, known, vectors)
 
-    def _singles(self, expression: Expression, of_atoms: Mapping[str, Value], x: Tensor) -> Tensor:
-        """An expression of each atom, of its position too: (n, B)."""
-        places = dict(zip("xyz", x, strict=True))
-        return expression({**self.numbers, **places, **of_atoms}, like=x).expand_as(x[0])
+    def _known(self, vectors: Sequence[Vector]) -> dict[str, Tensor]:
+        """Distances, and positions where they are needed."""
+        places = dict(zip(_AXES, vectors[1], strict=True)) if len(vectors) > 1 else {}
+        return {_DISTANCE: kept(geometry.norm(vectors[0])), **places}
 
-    def _pairs(
-        self, expression: Expression, of_atoms: Mapping[str, Value], r: Tensor, mask: PairMask
-    ) -> Tensor:
-        """An expression of pairs, 0 at those that do not count: (n, n, B)."""
-        near, r = mask.within(r, self.cutoff)
-        return torch.where(near, of_pairs(expression, of_atoms, self.numbers, r), 0.0)
+    def _along(
+        self, slopes: Mapping[str, Tensor], known: Mapping[str, Tensor], vectors: Sequence[Vector]
+    ) -> list[Vector]:
+        """Derivatives in the vectors from those in distances and positions."""
+        (x, y, z), r = vectors[0], known[_DISTANCE]
+        scale = torch.where(r > 0, slopes.get(_DISTANCE, torch.zeros_like(r)) / r, 0.0)
+        found: list[Vector] = [(scale * x, scale * y, scale * z)]
+        for place in vectors[1:]:
+            x, y, z = (
+                slopes.get(axis, torch.zeros_like(v)) for axis, v in zip(_AXES, place, strict=True)
+            )
+            found.append((x, y, z))
+        return found
 
 
-def ordered(n_atoms: int, excluded: Pairs) -> np.ndarray:
-    """Pairs i != j but for the excluded ones, given in either order, as (n, n)."""
-    used = ~np.eye(n_atoms, dtype=bool)
-    for i, j in excluded:
-        used[i, j] = used[j, i] = False
-    return used
+def _all_pairs(n_atoms: int) -> np.ndarray:
+    """Pairs i < j, (P, 2)."""
+    return np.stack(np.triu_indices(n_atoms, 1), axis=1)
 
 
-def of_pairs(
-    expression: Expression, of_atoms: Mapping[str, Value], numbers: Numbers, r: Tensor
-) -> Tensor:
-    """An expression of name1, name2, r and globals at all ordered pairs.
+def _rows(
+    stage: Stage,
+    functions: Mapping[str, Function],
+    definition: Definition,
+    known: Sequence[str],
+    *,
+    both_ways: bool,
+) -> _Rows:
+    """A stage, with what it reads.
 
     Args:
-        expression: The expression.
-        of_atoms: Values of atoms by name, (n, B) or (n, 1).
-        numbers: Global parameters.
-        r: Distances, (n, n, B).
-
-    Returns:
-        Shape (n, n, B).
+        stage: The stage.
+        functions: Tabulated functions by name.
+        definition: Parameters, excluded pairs, cutoff.
+        known: Values computed before, and coordinates.
+        both_ways: Whether a pair counts as (i, j) and as (j, i), or once.
     """
-    values: dict[str, Value] = dict(numbers)
-    for name in expression.variables:
-        value = of_atoms.get(name[:-1]) if name[-1] in "12" else None
-        if isinstance(value, Tensor):
-            values[name] = value.unsqueeze(1) if name[-1] == "1" else value.unsqueeze(0)
-    values["r"] = r
-    return expression(values, like=r).expand_as(r)
-
-
-def _kept(values: Tensor) -> Tensor:
-    """The same (n, B), through a product that a compiler of CPU code has to carry out.
-
-    It then keeps the derivatives in these values, one for each atom, which it would else work out
-    anew, transcendental functions and all, for every pair.
-    """
-    if values.is_cuda or not torch.compiler.is_compiling():
-        return values
-    return torch.eye(len(values), dtype=values.dtype, device=values.device) @ values
+    expression, count = Expression(stage.text, functions), definition.n_atoms
+    if stage.kind == _SINGLE:
+        single = {name: _Reading(name) for name in known}
+        return _Rows(
+            expression, count, _Reading(stage.name), single, definition.parameters,
+            definition.numbers,
+        )  # fmt: skip
+    pairs = _all_pairs(count)
+    excluded = definition.excluded if stage.kind == _PAIR else frozenset()
+    place = np.array([k for k, pair in enumerate(pairs.tolist()) if tuple(pair) not in excluded])
+    place = place.astype(np.int64)
+    rows, n_pairs = pairs[place], len(pairs)
+    if both_ways:
+        place, rows = np.tile(place, 2), np.concatenate([rows, rows[:, ::-1]])
+    readings = {
+        f"{name}{k + 1}": _Reading(name, rows[:, k], count)
+        for name in known if name not in _AXES for k in (0, 1)
+    }  # fmt: skip
+    every = len(place) == n_pairs and not both_ways
+    readings[_DISTANCE] = _Reading(_DISTANCE, None if every else place, n_pairs)
+    return _Rows(
+        expression, len(rows), _Reading(stage.name, rows[:, 0], count), readings,
+        at_ends(definition.parameters, rows), definition.numbers, cutoff=definition.cutoff,
+    )  # fmt: skip
 
 
 def custom_generalised_born(force: openmm.CustomGBForce, context: Context) -> list[Term]:

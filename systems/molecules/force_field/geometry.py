@@ -1,13 +1,15 @@
 """Lengths, angles and torsions of vectors, with the batch as the innermost axis.
 
-Vectors are (3, M, B), results (M, B).
+A vector is the three tensors of its components, each (M, B); results are (M, B).
 """
 
 import torch
 from torch import Tensor
 
+Vector = tuple[Tensor, Tensor, Tensor]
 
-def norm(v: Tensor) -> Tensor:
+
+def norm(v: Vector) -> Tensor:
     """Length of vectors, with zero as its derivative where it is zero."""
     return root(dot(v, v))
 
@@ -18,28 +20,31 @@ def root(squared: Tensor) -> Tensor:
     return torch.where(some, torch.where(some, squared, 1.0).sqrt(), 0.0)
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
+def minus(a: Vector, b: Vector) -> Vector:
+    """Difference of vectors."""
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+def dot(a: Vector, b: Vector) -> Tensor:
     """Inner product of vectors."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def cross(a: Tensor, b: Tensor) -> Tensor:
+def cross(a: Vector, b: Vector) -> Vector:
     """Outer product of vectors."""
-    return torch.stack(
-        [
-            a[1] * b[2] - a[2] * b[1],
-            a[2] * b[0] - a[0] * b[2],
-            a[0] * b[1] - a[1] * b[0],
-        ]
+    return (
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
     )
 
 
-def angle(a: Tensor, b: Tensor) -> Tensor:
+def angle(a: Vector, b: Vector) -> Tensor:
     """Angle of two vectors in [0, pi], accurate near both ends."""
     return torch.atan2(norm(cross(a, b)), dot(a, b))
 
 
-def torsion(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+def torsion(a: Vector, b: Vector, c: Vector) -> Tensor:
     """Torsion of three consecutive bond vectors in (-pi, pi].
 
     It is 0 for cis, and positive clockwise along the middle one (IUPAC).
@@ -48,7 +53,7 @@ def torsion(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.atan2(norm(b) * dot(a, second), dot(first, second))
 
 
-def direction(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def direction(a: Vector, b: Vector, c: Vector) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the torsion of three consecutive bond vectors; 1 and 0 where undefined."""
     first, second = cross(a, b), cross(b, c)
     x, y = dot(first, second), norm(b) * dot(a, second)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression, Value
+from systems.molecules.force_field.geometry import Vector
 from systems.molecules.force_field.reading import (
     Context,
     Numbers,
@@ -18,10 +19,11 @@ from systems.molecules.force_field.reading import (
 )
 from systems.molecules.force_field.terms import (
     Constants,
-    Quantities,
-    SquaredDistances,
+    Interactions,
     Term,
+    at_ends,
     only,
+    pair_vectors,
     within,
 )
 
@@ -40,6 +42,7 @@ class Cutoff(nn.Module):
     def __init__(self, distance: float | None = None, switch: float | None = None) -> None:
         super().__init__()
         self.distance, self.switch = distance, switch
+        self.squared = None if distance is None else distance * distance
 
     def switched(self, energy: Tensor, r: Tensor) -> Tensor:
         """Energy times the switching function, without the cut."""
@@ -64,16 +67,16 @@ class ReactionField(nn.Module):
             self.k = (dielectric - 1) / (2 * dielectric + 1) / distance**3
             self.c = 3 * dielectric / (2 * dielectric + 1) / distance
 
-    def forward(self, r: Tensor) -> Tensor:
-        """Value for a unit charge product over `COULOMB`."""
-        return 1 / r if self.c == 0 else 1 / r + self.k * r * r - self.c
+    def forward(self, inverse: Tensor, squared: Tensor) -> Tensor:
+        """Value for a unit charge product over `COULOMB`, from 1 / r and r^2."""
+        return inverse if self.c == 0 else inverse + self.k * squared - self.c
 
 
-class PairPotential(Term):
+class PairPotential(Interactions):
     """Lennard-Jones and Coulomb energy of listed pairs.
 
     Args:
-        pairs: Their squared distances, M of them.
+        pairs: Shape (M, 2).
         parameters: `charge` (product times `COULOMB`), `sigma`, `epsilon`, each (M,).
         cutoff: Of both parts; switches the Lennard-Jones part.
         field: The Coulomb part.
@@ -81,32 +84,26 @@ class PairPotential(Term):
 
     def __init__(
         self,
-        pairs: SquaredDistances,
+        pairs: np.ndarray,
         parameters: Mapping[str, np.ndarray],
         cutoff: Cutoff,
         field: ReactionField,
     ) -> None:
-        super().__init__()
-        self.pairs, self.constants = pairs, Constants(parameters)
+        super().__init__(pair_vectors(pairs))
+        self.constants = Constants(parameters)
         self.cutoff, self.field = cutoff, field
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Squared distances."""
-        return (self.pairs(x),)
-
-    def energy(self, quantities: Quantities) -> Tensor:
-        """Energy of all pairs."""
-        near, r = within(geometry.root(quantities[0]), self.cutoff.distance)
-        known = self.constants.like(r)
-        ratio = known["sigma"] / r
-        squared = ratio * ratio
-        sixth = squared * squared * squared
-        vdw = self.cutoff.switched(4 * known["epsilon"] * (sixth * (sixth - 1)), r)
-        return only(near, vdw + known["charge"] * self.field(r)).sum(0)
-
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the pairs to the atoms."""
-        return self.pairs.carry_back(x, slopes[0])
+    def energies(self, *vectors: Vector) -> Tensor:
+        """Energy of each pair, from the inverse distance: its slope takes no division."""
+        near, squared = within(geometry.dot(vectors[0], vectors[0]), self.cutoff.squared)
+        inverse = squared.rsqrt()
+        known = self.constants.like(inverse)
+        ratio = known["sigma"] * inverse
+        ratio = ratio * ratio
+        sixth = ratio * ratio * ratio
+        vdw = 4 * known["epsilon"] * (sixth * sixth - sixth)
+        vdw = self.cutoff.switched(vdw, squared * inverse)
+        return only(near, vdw + known["charge"] * self.field(inverse, squared))
 
 
 def nonbonded(force: openmm.NonbondedForce, context: Context) -> list[Term]:
@@ -133,13 +130,12 @@ def nonbonded(force: openmm.NonbondedForce, context: Context) -> list[Term]:
     pairs = np.stack([i, j], axis=1)
     terms: list[Term] = []
     if len(pairs):
-        terms.append(PairPotential(SquaredDistances(pairs, context.n_atoms), mixed, cutoff, field))
+        terms.append(PairPotential(pairs, mixed, cutoff, field))
     kept = {pair: row for pair, row in exceptions.items() if row[0] != 0 or row[2] != 0}
     if kept:
         charge, sigma, epsilon = np.array(list(kept.values())).T
         own = {"charge": COULOMB * charge, "sigma": sigma, "epsilon": epsilon}
-        listed = SquaredDistances(np.array(list(kept)), context.n_atoms)
-        terms.append(PairPotential(listed, own, Cutoff(), ReactionField(None, 1.0)))
+        terms.append(PairPotential(np.array(list(kept)), own, Cutoff(), ReactionField(None, 1.0)))
     return terms
 
 
@@ -190,11 +186,11 @@ def cutoff_distance(force: openmm.Force) -> float | None:
     )
 
 
-class CustomPairs(Term):
+class CustomPairs(Interactions):
     """Sum over listed pairs of an expression of r and of the parameters of both atoms.
 
     Args:
-        pairs: Their squared distances, M of them; the atom called 1 is the first.
+        pairs: Shape (M, 2); the atom called 1 is the first.
         counts: How often each counts, (M,).
         expression: Of r, name1 and name2 for each parameter or computed value, and globals.
         parameters: Of the atoms, each (n_atoms,).
@@ -206,7 +202,7 @@ class CustomPairs(Term):
 
     def __init__(  # noqa: PLR0913
         self,
-        pairs: SquaredDistances,
+        pairs: np.ndarray,
         counts: np.ndarray,
         expression: Expression,
         parameters: Mapping[str, np.ndarray],
@@ -216,36 +212,22 @@ class CustomPairs(Term):
         tables: nn.ModuleDict,
         cutoff: Cutoff,
     ) -> None:
-        super().__init__()
-        self.pairs, self.constants = pairs, Constants(parameters)
+        super().__init__(pair_vectors(pairs))
+        self.names, self.constants = tuple(parameters), Constants(at_ends(parameters, pairs))
         self.counts = Constants({"counts": counts})
         self.expression, self.computed = expression, dict(computed)
         self.numbers, self.tables, self.cutoff = dict(numbers), tables, cutoff
 
-    def measure(self, x: Tensor) -> Quantities:
-        """Squared distances."""
-        return (self.pairs(x),)
-
-    def energy(self, quantities: Quantities) -> Tensor:
-        """Energy of all pairs."""
-        near, r = within(geometry.root(quantities[0]), self.cutoff.distance)
-        of_atoms: dict[str, Value] = dict(self.constants.like(r))
-        known = {**self.numbers, **of_atoms}
-        for name, expression in self.computed.items():
-            of_atoms[name] = expression(known, like=r).expand(self.pairs.vectors.n_atoms, 1)
-        values: dict[str, Value] = dict(self.numbers)
-        ends = {"1": self.pairs.vectors.starts, "2": self.pairs.vectors.ends}
-        for name in self.expression.variables:
-            value = of_atoms.get(name[:-1])
-            if name[-1] in ends and isinstance(value, Tensor):
-                values[name] = value[ends[name[-1]]]
-        values["r"] = r
+    def energies(self, *vectors: Vector) -> Tensor:
+        """Energy of each pair."""
+        near, r = within(geometry.norm(vectors[0]), self.cutoff.distance)
+        values: dict[str, Value] = {**self.numbers, **self.constants.like(r), "r": r}
+        for end in "12":
+            own = {**self.numbers, **{name: values[f"{name}{end}"] for name in self.names}}
+            for name, expression in self.computed.items():
+                values[f"{name}{end}"] = expression(own, like=r)
         energy = self.cutoff.switched(self.expression(values, like=r).expand_as(r), r)
-        return (only(near, energy) * self.counts.like(r)["counts"]).sum(0)
-
-    def carry_back(self, x: Tensor, slopes: Quantities) -> Tensor:
-        """From the pairs to the atoms."""
-        return self.pairs.carry_back(x, slopes[0])
+        return only(near, energy) * self.counts.like(r)["counts"]
 
 
 def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> list[Term]:
@@ -267,7 +249,7 @@ def custom_nonbonded(force: openmm.CustomNonbondedForce, context: Context) -> li
     if not len(pairs):
         return []
     return [CustomPairs(
-        SquaredDistances(pairs, context.n_atoms), counts[pairs[:, 0], pairs[:, 1]],
+        pairs, counts[pairs[:, 0], pairs[:, 1]],
         Expression(force.getEnergyFunction(), dict(tables)),
         {name: values[:, k] for k, name in enumerate(parameter_names(force))}, computed,
         context.numbers, tables=tables, cutoff=_switched_cutoff(force),
