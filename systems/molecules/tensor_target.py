@@ -7,7 +7,7 @@ from torch.autograd.function import FunctionCtx
 from systems.checks import check_event
 from systems.ledger import EnergyLedger
 from systems.molecules.definition import MolecularSystem
-from systems.molecules.force_field import CompiledForceField, compile_system
+from systems.molecules.force_field import CompiledForceField, compile_system, finite_or_zero
 from systems.thermal import ThermalTarget
 from systems.units import GAS_CONSTANT
 
@@ -81,11 +81,10 @@ class TensorTarget(ThermalTarget):
         self.n_energy_calls += len(x)
         if self._ledger is not None:
             self._ledger.add(len(x))
+        if self._compiled is not None:
+            return self._compiled(x)
         finite: Tensor = _FiniteGradient.apply(x)
-        if self._compiled is None:
-            energy = torch.cat([self.force_field(part) for part in finite.split(self.chunk)])
-        else:
-            energy = self._compiled(finite)
+        energy = torch.cat([self.force_field(part) for part in finite.split(self.chunk)])
         return torch.where(energy.isfinite(), energy, torch.inf)
 
 
@@ -100,5 +99,4 @@ class _FiniteGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         del ctx
-        kept = gradient.isfinite().flatten(1).all(1)
-        return torch.where(kept[:, None, None], gradient, 0.0)
+        return finite_or_zero(gradient)

@@ -1,7 +1,14 @@
 """OpenMM Systems as batched, differentiable tensor code."""
 
-from systems.molecules.force_field.compiled import CompiledForceField
+from systems.molecules.force_field.compiled import CompiledForceField, finite_or_zero
 from systems.molecules.force_field.compiler import ForceField, compile_system
 from systems.molecules.force_field.expressions import Expression, ExpressionError
 
-__all__ = ["CompiledForceField", "Expression", "ExpressionError", "ForceField", "compile_system"]
+__all__ = [
+    "CompiledForceField",
+    "Expression",
+    "ExpressionError",
+    "ForceField",
+    "compile_system",
+    "finite_or_zero",
+]

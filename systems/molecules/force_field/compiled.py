@@ -1,5 +1,6 @@
 """The energy of a force field through compiled graphs, with explicit forces."""
 
+import math
 import os
 import shutil
 import sys
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from systems.molecules.force_field.compiler import ForceField, inside_out
-from systems.molecules.force_field.terms import kept
+from systems.molecules.force_field.compiler import ForceField, inside_out, outside_in
 
-BUCKETS = (32, 128, 512)
-"""Batch sizes of compiled graphs: a batch is cut into these, the largest first, and only what is
-left at the end is padded."""
+BUCKETS = (32, 128, 512, 1024)
+"""Batch sizes of compiled graphs, up to the largest power of two that the cache holds: a batch is
+cut into these, the largest first, and only what is left at the end is padded."""
+_NUMBERS = {"_energy_of": 2**19, "_both_of": 2**18}
+"""How many distances a graph works on at most, so that they stay in a processor's cache."""
 
 _WARNED: set[str] = set()
 
@@ -31,11 +33,12 @@ class CompiledForceField:
 
     A graph is compiled when it is first needed, which takes 10 to 30 seconds (less where torch
     finds it in its cache on disk), once for energies and once for energies with forces. The
-    forces are written out (`ForceField.slopes`); both together cost two to three energies. Second
-    and higher derivatives are those of the eager force field. Copies and pickles hold no graphs.
+    forces are written out (`ForceField.energy_and_gradient`); both together cost two to three
+    energies. Second and higher derivatives are those of the eager force field. Copies and pickles
+    hold no graphs.
 
-    A graph runs on one thread, and the parts of a large batch on as many as torch has (their graphs
-    take some 15 seconds longer to compile, for a wrapper that lets go of Python's global lock).
+    A graph runs on one thread, and the parts of a large batch on as many as torch has, if there are
+    two parts or more for each.
     Without a compiler everything is evaluated eagerly, and a warning says so once.
 
     Args:
@@ -60,7 +63,10 @@ class CompiledForceField:
         }
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Potential energy in kJ/mol: (B, n_atoms, 3) in nm -> (B,)."""
+        """Potential energy in kJ/mol: (B, n_atoms, 3) in nm -> (B,).
+
+        It is +inf where it is not finite; where it or its gradient is not, the gradient is zero.
+        """
         energy: Tensor = _Energy.apply(x, self)
         return energy
 
@@ -87,16 +93,26 @@ class CompiledForceField:
 
     def _each_part(self, evaluate: Callable[[Part], Result], x: Tensor) -> list[Result]:
         """Evaluate all parts of a batch, on several threads if there are several."""
-        parts = list(_in_buckets(x.detach()))
-        n_threads = 1 if x.is_cuda else torch.get_num_threads()
+        name, n_threads = evaluate.__name__, 1 if x.is_cuda else torch.get_num_threads()
+        parts = list(_in_buckets(x.detach(), self._buckets(name, cuda=x.is_cuda)))
         self._several = n_threads > 1
-        kinds = {(evaluate.__name__, part.shape, x.dtype, self._several) for part, _ in parts}
-        if n_threads == 1 or len(parts) == 1 or not kinds <= self._seen:
-            self._seen |= kinds  # compiled now, if at all: not by two threads at once
+        if n_threads == 1 or len(parts) < 2 * n_threads:  # handing over takes as long as a part
+            return [evaluate(part) for part in parts]
+        kinds = {(name, part.shape, x.dtype) for part, _ in parts}
+        if not kinds <= self._seen:  # compiled now: not by two threads at once
+            self._seen |= kinds
             return [evaluate(part) for part in parts]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="energy")
         return list(self._pool.map(evaluate, parts))
+
+    def _buckets(self, name: str, *, cuda: bool) -> tuple[int, ...]:
+        """Batch sizes of graphs of a kind."""
+        if cuda:
+            return BUCKETS
+        holds = max(1, _NUMBERS[name] // max(1, self.field.n_vectors))
+        largest = min(max(2 ** int(math.log2(holds)), BUCKETS[0]), BUCKETS[-1])
+        return (*(size for size in BUCKETS if size < largest), largest)
 
     def _run(self, function: Callable[..., Any], x: Tensor) -> Any:  # noqa: ANN401
         """Evaluate, through a graph if there can be one."""
@@ -104,31 +120,33 @@ class CompiledForceField:
         if key not in self._graphs:
             if x.numel() == 0 or not _can_compile(x.device):
                 return function(self.field, x)
+            _keep_freed_memory()
             # The key says all that torch would check again at each call, which takes long here.
             self._graphs[key] = torch.compile(
                 _copy(function), dynamic=False, fullgraph=True,
                 options={
                     "guard_filter_fn": torch.compiler.skip_all_guards_unsafe, "cpp.threads": 1,
                     "cpp_wrapper": self._several, "assert_indirect_indexing": False,
+                    "size_asserts": False,
                 },
             )  # fmt: skip
         return self._graphs[key](self.field, x)
 
 
-def _in_buckets(x: Tensor) -> Iterator[Part]:
+def _in_buckets(x: Tensor, buckets: Sequence[int]) -> Iterator[Part]:
     """Cut a batch into buckets, the largest first; what is left is padded to one.
 
     Yields:
         Configurations, and how many of them count. An empty batch is one part.
     """
     first = 0
-    for bucket in reversed(BUCKETS):
+    for bucket in reversed(buckets):
         while len(x) - first >= bucket:
             yield x[first : first + bucket], bucket
             first += bucket
     rest = x[first:]
     if len(rest):
-        bucket = next(size for size in BUCKETS if size >= len(rest))
+        bucket = next(size for size in buckets if size >= len(rest))
         yield torch.cat([rest, rest[:1].expand(bucket - len(rest), -1, -1)]), len(rest)
     elif first == 0:
         yield rest, 0
@@ -139,12 +157,24 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _energy(field: ForceField, x: Tensor) -> Tensor:
-    return field.energy(kept(inside_out(x)))
+    energy = field.energy(inside_out(x))
+    return torch.where(energy.isfinite(), energy, torch.inf)
 
 
 def _both(field: ForceField, x: Tensor) -> tuple[Tensor, Tensor]:
-    energy, gradient = field.energy_and_gradient(kept(inside_out(x)))
-    return energy, kept(gradient).permute(2, 1, 0).contiguous()
+    energy, gradient = field.energy_and_gradient(inside_out(x))
+    energy = torch.where(energy.isfinite(), energy, torch.inf)
+    return energy, finite_or_zero(outside_in(gradient))
+
+
+def finite_or_zero(gradient: Tensor) -> Tensor:
+    """A gradient (B, ...), zero for each configuration where its sum is not finite.
+
+    The sum is much faster than a look at each number, and finite only where all of them are.
+    """
+    total = gradient if gradient.dim() == 1 else gradient.flatten(1).sum(1)
+    known = total.isfinite().view(-1, *[1] * (gradient.dim() - 1))
+    return torch.where(known, gradient, 0.0)
 
 
 def _copy(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,6 +202,17 @@ def _can_compile(device: torch.device) -> bool:
             stacklevel=2,
         )
     return found
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep what a call frees for the next call.
+
+    glibc gives the top of its heap back to the system once more than 128 KB of it are free, and
+    every page of the next call's buffers is a page fault again: together they can take three times
+    as long as the energies. Its threshold grows to twice the largest block so far that was freed
+    and had been mapped on its own, up to 32 MB (mallopt(3), M_MMAP_THRESHOLD); so free one.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 class _Energy(torch.autograd.Function):
@@ -213,7 +254,7 @@ class _Gradient(torch.autograd.Function):
             (slope,) = torch.autograd.grad(energy, x, weight, create_graph=True)
             along = (slope * v).sum()
             in_x, in_weight = torch.autograd.grad(along, (x, weight), create_graph=again)
-        return in_x, None, in_weight, None
+        return finite_or_zero(in_x), None, finite_or_zero(in_weight), None
 
 
 def _alias(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from systems.checks import check_event
 from systems.molecules.force_field import bonded, compound, generalised_born, nonbonded
 from systems.molecules.force_field.geometry import Vector
 from systems.molecules.force_field.reading import Context, Numbers, global_parameters
-from systems.molecules.force_field.terms import Term, Vectors, at_atoms, kept, members
+from systems.molecules.force_field.terms import Rows, Term, Vectors, at_atoms, kept, members
 
 _Translator = Callable[[Any, Context], list[Term]]
 
@@ -51,10 +51,9 @@ class ForceField(nn.Module):
         self.groups = tuple(group for _, group, _ in rows)
         self.terms = nn.ModuleList(term for _, _, term in rows)
         self.global_parameters = dict(numbers)
-        self._at_atoms = at_atoms(
-            [own for term in self._parts() for own in members(term.vectors, Vectors)],
-            n_atoms,
-        )
+        vectors = [own for term in self._parts() for own in members(term.vectors, Vectors)]
+        self.n_vectors = sum(len(own.ends) for own in vectors)
+        self._at_atoms = at_atoms(vectors, n_atoms)
 
     def forward(self, x: Tensor) -> Tensor:
         """Potential energy.
@@ -75,49 +74,52 @@ class ForceField(nn.Module):
     def by_group(self, x: Tensor) -> dict[int, Tensor]:
         """Potential energy of each force group, kJ/mol, each (B,)."""
         check_event("x", x, (self.n_atoms, 3))
-        inner, parts = inside_out(x), list(zip(self.groups, self._parts(), strict=True))
+        places, parts = inside_out(x), list(zip(self.groups, self._parts(), strict=True))
         return {
-            group: sum((_energy(t, inner) for own, t in parts if own == group), x.new_zeros(len(x)))
+            group: sum((t(places) for own, t in parts if own == group), x.new_zeros(len(x)))
             for group in sorted(set(self.groups))
         }
 
-    def energy(self, inner: Tensor) -> Tensor:
-        """Potential energy of positions with the batch innermost: (3, n_atoms, B) -> (B,)."""
-        return sum(
-            (_energy(term, inner) for term in self._parts()),
-            inner.new_zeros(inner.shape[2]),
-        )
+    def energy(self, x: Vector) -> Tensor:
+        """Potential energy of positions as `inside_out` gives them: (B,)."""
+        return sum((term(x) for term in self._parts()), x[0].new_zeros(x[0].shape[1]))
 
-    def energy_and_gradient(self, inner: Tensor) -> tuple[Tensor, Tensor]:
-        """Potential energy (B,) and dU/dx (3, n_atoms, B), written out, without autograd."""
-        x = _components(inner)
-        energies: list[Tensor] = []
+    def energy_and_gradient(self, x: Vector) -> tuple[Tensor, Vector]:
+        """Potential energy (B,) and its gradient, each (n_atoms, B), written out: no autograd.
+
+        Args:
+            x: Positions as `inside_out` gives them.
+        """
+        energies: Rows = []
         slopes: list[Vector] = []
         for term in self._parts():
             rows, own = term.slopes(*term.measure(x))
             energies += rows
             slopes += own
         if not energies:
-            return inner.new_zeros(inner.shape[2]), torch.zeros_like(inner)
+            zeros = torch.zeros_like(x[0])
+            return zeros.sum(0), (zeros, zeros, zeros)
         energy = kept(torch.cat(energies)).sum(0)
-        parts = [kept(torch.cat([slope[k] for slope in slopes])) for k in range(3)]
-        return energy, torch.stack([self._at_atoms(part) for part in parts])
+        first, second, third = (
+            self._at_atoms(kept(torch.cat([slope[k] for slope in slopes]))) for k in range(3)
+        )
+        return energy, (first, second, third)
 
     def _parts(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]
 
 
-def _components(inner: Tensor) -> Vector:
-    return inner[0], inner[1], inner[2]
+def inside_out(x: Tensor) -> Vector:
+    """Positions with the batch innermost: (B, n_atoms, 3) -> three components, (n_atoms, B)."""
+    rows = kept(x.flatten(1).t())
+    first, second, third = rows.unflatten(0, (-1, 3)).unbind(1)
+    return first, second, third
 
 
-def _energy(term: Term, inner: Tensor) -> Tensor:
-    return term.energy(*term.measure(_components(inner)))
-
-
-def inside_out(x: Tensor) -> Tensor:
-    """Positions with the batch innermost: (B, n_atoms, 3) -> (3, n_atoms, B)."""
-    return x.permute(2, 1, 0).contiguous()
+def outside_in(rows: Vector) -> Tensor:
+    """The reverse: three components, each (n_atoms, B) -> (B, n_atoms, 3)."""
+    together = kept(torch.stack(rows, 1).flatten(0, 1))
+    return together.t().contiguous().unflatten(1, (-1, 3))
 
 
 def compile_system(

@@ -77,6 +77,10 @@ class Term(nn.Module, ABC):
         """The vectors on which the energy depends, in nm."""
         return tuple(own(x) for own in members(self.vectors, Vectors))
 
+    def forward(self, x: Vector) -> Tensor:
+        """Energy in kJ/mol at positions x, each (n_atoms, B): (B,)."""
+        return self.energy(*self.measure(x))
+
     @abstractmethod
     def energy(self, *vectors: Vector) -> Tensor:
         """Energy in kJ/mol, (B,)."""
