@@ -13,7 +13,7 @@ from boltzgen.objectives.forward_kl import ForwardKL
 from boltzgen.objectives.grid import CausalSampler, ControlGrid, log_spaced_grid
 from boltzgen.objectives.log_variance import LogVariance
 from boltzgen.objectives.penalties import Huber, Penalty, Squared
-from boltzgen.objectives.points import DataPoints, FlowPoints, PointSource
+from boltzgen.objectives.points import DataPoints, FlowPoints, MissingPoints, PointSource
 from boltzgen.objectives.reverse_kl import ReverseKL, regularise
 from boltzgen.objectives.weighted import GradientBalance, Ramp, Term, Weighted
 
@@ -34,6 +34,7 @@ __all__ = [
     "Huber",
     "LogUniform",
     "LogVariance",
+    "MissingPoints",
     "Penalty",
     "PointSource",
     "Ramp",

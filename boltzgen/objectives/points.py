@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
 from boltzgen.objectives.grid import ControlGrid
-from boltzgen.protocols import Batch
-from boltzgen.random import draw_index
+from boltzgen.protocols import Batch, Target
+from boltzgen.random import draw_index, draw_uniform
 
 
 class PointSource(Protocol):
@@ -56,6 +56,47 @@ class FlowPoints:
 
     def _column(self, values: Tensor, index: Tensor) -> Tensor:
         return values[index.to(values.device)].repeat_interleave(self.n_samples)[:, None]
+
+
+class MissingPoints:
+    """Of many points the ones where the flow puts too little: those of large log w = -E - log q.
+
+    Points of one control are drawn without replacement, with probabilities that begin
+    proportional to w = exp(-E(x, c)) / q(x | c) (Gumbel's top k). Where w is the same everywhere
+    they are a plain subset; a rare mode that the flow undervalues is among them far more often than
+    its share, so that a loss which is zero at q = p sees it at every step. They follow no simple
+    distribution: a loss that needs samples of the flow or of the target has no use for them.
+
+    Args:
+        source: The candidates; n_controls * n_samples of them, grouped by control.
+        target: The target.
+        n_samples: Points kept for each control.
+
+    Raises:
+        ValueError: There are fewer candidates than points to keep.
+    """
+
+    def __init__(self, source: FlowPoints, target: Target, *, n_samples: int) -> None:
+        check_at_least("n_samples", n_samples, 2)
+        if n_samples > source.n_samples:
+            raise ValueError(
+                f"n_samples: expected at most the {source.n_samples} candidates, got {n_samples}"
+            )
+        self.source, self.target, self.n_samples = source, target, n_samples
+
+    @torch.no_grad()
+    def __call__(
+        self, density: Density, batch: Batch, *, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw n_controls * n_samples points, those of one grid point together."""
+        x, c = self.source(density, batch, generator=generator)
+        log_w = (-self.target.energy(x, c) - density.log_prob(x, c)).nan_to_num(nan=-torch.inf)
+        noise = draw_uniform(log_w.shape, like=log_w, generator=generator)
+        keys = (log_w - (-noise.log()).log()).view(self.source.n_controls, -1)
+        best = keys.topk(self.n_samples, dim=1).indices
+        first = torch.arange(len(best), device=best.device)[:, None] * self.source.n_samples
+        chosen = (first + best).flatten()
+        return x[chosen], c[chosen]
 
 
 class DataPoints:

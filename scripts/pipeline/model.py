@@ -23,6 +23,7 @@ from boltzgen.objectives import (
     GradientBalance,
     Huber,
     LogVariance,
+    MissingPoints,
     Ramp,
     Term,
     Weighted,
@@ -87,10 +88,11 @@ def build_objective(config: RunConfig, target: Target) -> Weighted:
     data = Term("forward_kl", ForwardKL(), options.data_weight)
     terms = [data, Term("trade", trade, options.trade_weight, ramp)]
     if options.spread_weight > 0:
-        samples = FlowPoints(
-            grid, n_controls=options.spread_controls, n_samples=options.spread_samples,
+        candidates = FlowPoints(
+            grid, n_controls=options.spread_controls, n_samples=options.spread_candidates,
             reach=options.spread_reach,
         )  # fmt: skip
+        samples = MissingPoints(candidates, target, n_samples=options.spread_samples)
         spread = LogVariance(target, samples, penalty=Huber(options.huber))
         terms.append(Term("log_variance", spread, options.spread_weight, ramp))
     if options.energy_weight > 0:

@@ -92,6 +92,8 @@ class ObjectiveConfig:
         spread_weight: Weight of the log-variance term, balanced as well; 0 leaves it out.
         spread_controls: Temperatures it uses a step.
         spread_samples: Samples at each.
+        spread_candidates: Samples of which these are chosen, those that the flow undervalues first
+            (`MissingPoints`); as many as `spread_samples` for no choice.
         spread_reach: Greatest distance, in grid points, to the warmer one the samples come from.
         energy_weight: Weight of the log-variance on data frames, balanced as well; 0 leaves it out.
         energy_points: Frames it uses a step.
@@ -116,6 +118,7 @@ class ObjectiveConfig:
     spread_weight: float = 1.0
     spread_controls: int = 4
     spread_samples: int = 64
+    spread_candidates: int = 512
     spread_reach: int = 8
     energy_weight: float = 1.0
     energy_points: int = 128
@@ -207,6 +210,7 @@ PRESETS = {
             table_every=20,
             spread_controls=2,
             spread_samples=16,
+            spread_candidates=32,
         ),
         train=TrainConfig(n_steps=60, learning_rate=2e-3, warm_up=10, average_decay=0.9),
         evaluation=EvaluationConfig(n_temperatures=3, n_samples=500, n_resamples=20),

@@ -1,12 +1,21 @@
 """Where the log-variance looks: at the flow's samples, at those of its neighbours, at the data."""
 
+import math
+
 import pytest
 import torch
 
-from boltzgen.objectives import ControlGrid, DataPoints, FlowPoints, LogVariance, Squared
+from boltzgen.objectives import (
+    ControlGrid,
+    DataPoints,
+    FlowPoints,
+    LogVariance,
+    MissingPoints,
+    Squared,
+)
 from boltzgen.protocols import Batch
 from systems.toys import HarmonicWell
-from tests.boltzgen.objectives.families import DOUBLE, PowerNormal, batch, z_score
+from tests.boltzgen.objectives.families import DOUBLE, PowerNormal, Walled, batch, z_score
 
 VALUES = torch.linspace(1.0, 2.0, 11, dtype=DOUBLE)
 
@@ -95,6 +104,46 @@ def test_points_that_share_no_control_are_refused(generator):
         LogVariance(HarmonicWell(), DataPoints(3))(PowerNormal(), data, step=0, generator=generator)
 
 
+class ThreePoints(PowerNormal):
+    """A density whose samples are three points in turn, of weights w in the ratio 1 : 2 : 4."""
+
+    points = -math.log(2) * torch.tensor([[0, 0], [1, 0], [2, 0]], dtype=DOUBLE)
+
+    def sample(self, c, *, generator):
+        return self.points.repeat(len(c) // 3, 1)
+
+
+def test_missing_points_are_drawn_by_weight_without_replacement(generator):
+    """log w = -m x1 + constant with m = 1. Of two chosen out of three, the one left out is the
+    first with probability 2/7 4/5 + 4/7 2/3 = 64/105, and so on."""
+    n = 6000
+    candidates = FlowPoints(ControlGrid(VALUES, (10,)), n_controls=n, n_samples=3)
+    candidates.grid.values.fill_(1.0)
+    points = MissingPoints(candidates, HarmonicWell(n_dims=2), n_samples=2)
+    x, c = points(ThreePoints(m=1.0), batch(), generator=generator)
+    assert x.shape == (2 * n, 2)
+    assert c.shape == (2 * n, 1)
+    number = (-x[:, 0] / math.log(2)).round().long()
+    left_out = (3 - number.view(n, 2).sum(1)).bincount(minlength=3)
+    for count, share in zip(left_out.tolist(), (64, 30, 11), strict=True):
+        exact = share / 105
+        assert abs(count - n * exact) < 4.5 * (n * exact * (1 - exact)) ** 0.5
+
+
+def test_missing_points_are_of_their_control(generator):
+    """Candidates of one control are not mixed with those of another; forbidden ones come last."""
+    candidates = FlowPoints(ControlGrid(VALUES, (10,)), n_controls=50, n_samples=16)
+    points = MissingPoints(candidates, Walled(), n_samples=2)
+    x, c = points(Recorder(), batch(), generator=generator)
+    assert torch.equal(x, c.expand(-1, 2))
+    assert torch.equal(c.view(50, 2), c.view(50, 2)[:, :1].expand(-1, 2))
+    wide = PowerNormal(b=1.0)
+    x, _ = points(wide, batch(), generator=generator)
+    plain, _ = candidates(wide, batch(), generator=generator)
+    assert (plain[:, 0] > 1).double().mean() > 0.25
+    assert not (x[:, 0] > 1).any()
+
+
 def test_data_points_are_the_head_of_the_batch(generator):
     data = Batch(torch.arange(6.0).reshape(3, 2), torch.ones(3, 1))
     for n, expected in ((2, 2), (3, 3), (5, 3)):
@@ -114,3 +163,7 @@ def test_bad_arguments():
             FlowPoints(grid, **options)
     with pytest.raises(ValueError, match="n_points"):
         DataPoints(1)
+    candidates = FlowPoints(grid, n_controls=1, n_samples=4)
+    for n_samples, message in ((1, "at least 2"), (5, "at most the 4 candidates, got 5")):
+        with pytest.raises(ValueError, match=message):
+            MissingPoints(candidates, HarmonicWell(), n_samples=n_samples)
