@@ -49,6 +49,23 @@ def structure(name):
     return pdb.topology, np.array(pdb.positions.value_in_unit(unit.nanometer))
 
 
+def as_one_residue(topology):
+    """The same atoms with each cap made part of the residue next to it, as CHARMM has it."""
+    found, atoms = app.Topology(), {}
+    chain = found.addChain()
+    inner = [r for r in topology.residues() if r.name not in ("ACE", "NME")]
+    last = len(inner) - 1
+    residues = [found.addResidue(r.name, chain) for r in inner]
+    for residue in topology.residues():
+        place = min(max(residue.index - 1, 0), last)
+        for atom in residue.atoms():
+            name = f"{atom.name}{residue.index}"
+            atoms[atom] = found.addAtom(name, atom.element, residues[place])
+    for bond in topology.bonds():
+        found.addBond(atoms[bond[0]], atoms[bond[1]])
+    return found
+
+
 def shaken(positions, *, scales=SCALES, each=2, seed=0):
     """From thermal to violently distorted: positions + scale * normal, (scales * each, n, 3)."""
     generator = torch.Generator().manual_seed(seed)

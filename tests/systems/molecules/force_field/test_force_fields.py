@@ -8,6 +8,7 @@ from openmm import app
 from systems.molecules.force_field import compile_system
 from tests.systems.molecules.force_field.openmm_values import (
     DOUBLE,
+    as_one_residue,
     assert_same_as_openmm,
     drug_like,
     shaken,
@@ -74,7 +75,24 @@ def test_charmm36(fields):
     assert_translated("chignolin", fields, each=1)
 
 
-def test_a_drug_like_molecule():
+@pytest.mark.parametrize("name", ["lys", "phe", "ala1", "ala2", "ala4", "ala6"])
+def test_charmm36_of_capped_peptides(name):
+    topology, positions = structure(name)
+    topology = as_one_residue(topology)
+    field = app.ForceField(*CHARMM)
+    # Blocked alanine stands there twice, as a residue and as alanine with two patches.
+    templates = dict.fromkeys(topology.residues(), "ALAD") if name == "ala1" else {}
+    system = field.createSystem(topology, constraints=None, residueTemplates=templates)
+    assert_same_as_openmm(system, compile_system(system), shaken(positions))
+
+
+@pytest.mark.parametrize("name", ["retinoate", "chenodiol"])
+def test_drugs(name):
+    """Tretinoin and chenodiol in CGenFF, which OpenMM has among its CHARMM parameters."""
+    assert_translated(name, CHARMM)
+
+
+def test_a_molecule_with_every_kind_of_term():
     system, positions = drug_like()
     field = compile_system(system)
     assert {"RBTorsionForce", "PeriodicTorsionForce"} <= set(field.names)
