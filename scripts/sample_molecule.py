@@ -33,7 +33,7 @@ from pipeline.arguments import (
     temperature_range,
 )
 from pipeline.console import ProgressBar, print_table
-from pipeline.convergence import convergence, rungs
+from pipeline.convergence import convergence
 from pipeline.reference import analyse, reference_frames
 from pipeline.reference_files import ReferenceDirectory
 from pipeline.reference_page import FREE_ENERGY_HEADER, ReferenceStory, free_energy_rows
@@ -44,6 +44,7 @@ from systems.molecules import (
     ReferenceSettings,
     find_reference,
     reference,
+    rungs,
 )
 
 _GRID_K = 50.0

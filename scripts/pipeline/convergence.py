@@ -1,6 +1,5 @@
 """How well replicas moved along a ladder, and how many independent frames they left."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,28 +149,3 @@ def _round_trips(replica: np.ndarray) -> float:
     for now in torch.from_numpy(replica).transpose(0, 1):
         record.add(ExchangeInfo(inner=none, swap_acceptance=none, replica=now))
     return record.n_round_trips
-
-
-def rungs(low: float, high: float, count: int, *, first: Sequence[float]) -> tuple[float, ...]:
-    """So many temperatures from low to high: `first` if they fit, and then the widest gaps halved.
-
-    Without room for all of `first` the temperatures are evenly spaced in log T.
-
-    Args:
-        low: K.
-        high: K.
-        count: At least 2.
-        first: Temperatures to have before others, K.
-
-    Example:
-        >>> [round(t) for t in rungs(300.0, 600.0, 4, first=(450.0,))]
-        [300, 367, 450, 600]
-    """
-    found = sorted({low, high, *(t for t in first if low < t < high)})
-    if len(found) > count:
-        return tuple(float(t) for t in np.geomspace(low, high, count))
-    while len(found) < count:
-        ratios = np.array(found[1:]) / np.array(found[:-1])
-        widest = int(ratios.argmax())
-        found.insert(widest + 1, float(np.sqrt(found[widest] * found[widest + 1])))
-    return tuple(found)

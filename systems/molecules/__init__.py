@@ -18,6 +18,7 @@ from systems.molecules.reference_set import (
     check_ladder,
     find_reference,
     ladder,
+    rungs,
 )
 from systems.molecules.replica_exchange import ReferenceSettings, reference
 from systems.molecules.target import OpenMMTarget
@@ -52,6 +53,7 @@ __all__ = [
     "minimised_positions",
     "named",
     "reference",
+    "rungs",
     "simulate",
     "system_names",
 ]

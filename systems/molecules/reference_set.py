@@ -253,6 +253,31 @@ def ladder(
     return (*rungs, fixed[-1])
 
 
+def rungs(low: float, high: float, count: int, *, first: Sequence[float]) -> tuple[float, ...]:
+    """So many temperatures from low to high: `first` if they fit, and then the widest gaps halved.
+
+    Without room for all of `first` the temperatures are evenly spaced in log T.
+
+    Args:
+        low: K.
+        high: K.
+        count: At least 2.
+        first: Temperatures to have before others, K.
+
+    Example:
+        >>> [round(t) for t in rungs(300.0, 600.0, 4, first=(450.0,))]
+        [300, 367, 450, 600]
+    """
+    found = sorted({low, high, *(t for t in first if low < t < high)})
+    if len(found) > count:
+        return tuple(float(t) for t in np.geomspace(low, high, count))
+    while len(found) < count:
+        ratios = np.array(found[1:]) / np.array(found[:-1])
+        widest = int(ratios.argmax())
+        found.insert(widest + 1, float(np.sqrt(found[widest] * found[widest + 1])))
+    return tuple(found)
+
+
 def check_ladder(temperatures: Sequence[float], *, least: int) -> tuple[float, ...]:
     """Require rising temperatures, at least so many, and return them as floats."""
     found = tuple(float(t) for t in temperatures)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from boltzgen.storage import read_u_kn
-from pipeline.convergence import convergence, rungs
+from pipeline.convergence import convergence
 from pipeline.reference import analyse, in_order
 from pipeline.sampling import SamplingSettings, as_trajectories, sample_molecule
 from sample_molecule import _tasks, main, parser, temperatures_of
@@ -20,6 +20,7 @@ from systems.molecules import (
     find_reference,
     ladder,
     reference,
+    rungs,
 )
 from systems.molecules.trajectories import mean_and_error
 from systems.units import GAS_CONSTANT
