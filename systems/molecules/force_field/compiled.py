@@ -127,7 +127,7 @@ class CompiledForceField:
                 options={
                     "guard_filter_fn": torch.compiler.skip_all_guards_unsafe, "cpp.threads": 1,
                     "cpp_wrapper": self._several, "assert_indirect_indexing": False,
-                    "size_asserts": False,
+                    "size_asserts": False, "cpp.enable_floating_point_contract_flag": "fast",
                 },
             )  # fmt: skip
         return self._graphs[key](self.field, x)
