@@ -19,8 +19,8 @@ from systems.molecules.force_field.compiler import ForceField, inside_out, outsi
 BUCKETS = (32, 128, 512, 1024)
 """Batch sizes of compiled graphs, up to the largest power of two that the cache holds: a batch is
 cut into these, the largest first, and only what is left at the end is padded."""
-_NUMBERS = {"_energy_of": 2**19, "_both_of": 2**18}
-"""How many distances a graph works on at most, so that they stay in a processor's cache."""
+_BYTES = {"_energy_of": 2**21, "_both_of": 2**20}
+"""Size of one component of all vectors a graph works on, so that all it needs stays in a cache."""
 
 _WARNED: set[str] = set()
 
@@ -94,7 +94,7 @@ class CompiledForceField:
     def _each_part(self, evaluate: Callable[[Part], Result], x: Tensor) -> list[Result]:
         """Evaluate all parts of a batch, on several threads if there are several."""
         name, n_threads = evaluate.__name__, 1 if x.is_cuda else torch.get_num_threads()
-        parts = list(_in_buckets(x.detach(), self._buckets(name, cuda=x.is_cuda)))
+        parts = list(_in_buckets(x.detach(), self._buckets(name, x)))
         self._several = n_threads > 1
         if n_threads == 1 or len(parts) < 2 * n_threads:  # handing over takes as long as a part
             return [evaluate(part) for part in parts]
@@ -106,11 +106,11 @@ class CompiledForceField:
             self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="energy")
         return list(self._pool.map(evaluate, parts))
 
-    def _buckets(self, name: str, *, cuda: bool) -> tuple[int, ...]:
+    def _buckets(self, name: str, x: Tensor) -> tuple[int, ...]:
         """Batch sizes of graphs of a kind."""
-        if cuda:
+        if x.is_cuda:
             return BUCKETS
-        holds = max(1, _NUMBERS[name] // max(1, self.field.n_vectors))
+        holds = max(1, _BYTES[name] // (x.element_size() * max(1, self.field.n_vectors)))
         largest = min(max(2 ** int(math.log2(holds)), BUCKETS[0]), BUCKETS[-1])
         return (*(size for size in BUCKETS if size < largest), largest)
 

@@ -20,11 +20,6 @@ def root(squared: Tensor) -> Tensor:
     return torch.where(some, torch.where(some, squared, 1.0).sqrt(), 0.0)
 
 
-def minus(a: Vector, b: Vector) -> Vector:
-    """Difference of vectors."""
-    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
-
-
 def dot(a: Vector, b: Vector) -> Tensor:
     """Inner product of vectors."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -7,7 +7,7 @@ So neither direction ever scatters, and a compiler can fuse what lies between.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from systems.molecules.force_field.geometry import Vector
 
-Pairs = Set[tuple[int, int]]
 Rows = list[Tensor]
 Argument = TypeVar("Argument", Tensor, Vector)
 Kind = TypeVar("Kind", bound=nn.Module)
