@@ -110,6 +110,8 @@ def with_slopes(
     function: Callable[..., Tensor], *arguments: Argument
 ) -> tuple[Tensor, tuple[Argument, ...]]:
     """A function that acts on each element of its arguments alone, and its partial derivatives."""
+    if not arguments:
+        return function(), ()
 
     def total(*values: Argument) -> tuple[Tensor, Tensor]:
         found = function(*values)
