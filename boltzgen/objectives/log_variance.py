@@ -16,9 +16,10 @@ class LogVariance(nn.Module):
     differentiated through the sampling. On samples of the flow at their own control, with `Squared`
     as penalty, its gradient is on average and up to a share of 1 / n_samples that of the reverse
     KL, and like the reverse KL it does not find modes that q has lost. On data (`DataPoints`) or on
-    samples from nearer to the data (`FlowPoints(reach=...)`) it does; and unlike forward KL it does
-    not learn the data by heart, since what it asks of each frame is the frame's energy. Points of
-    energy +inf are left out of the mean (share: metric `log_variance_forbidden`).
+    samples from nearer to the data (`FlowPoints(reach=...)`, best the ones of largest w among them,
+    `MissingPoints`) it does; and unlike forward KL it does not learn the data by heart, since what
+    it asks of each frame is the frame's energy. Points of energy +inf are left out of the mean
+    (share: metric `log_variance_forbidden`); the metrics are of the points it is given.
 
     Args:
         target: The target.

@@ -1,4 +1,4 @@
-"""Where a loss that may look anywhere looks: at samples of the flow, or at the data."""
+"""Where a loss that may look anywhere looks: at samples of the flow, all or some, or at data."""
 
 from typing import Protocol
 
@@ -10,6 +10,10 @@ from boltzgen.checks import check_at_least
 from boltzgen.objectives.grid import ControlGrid
 from boltzgen.protocols import Batch, Target
 from boltzgen.random import draw_index, draw_uniform
+
+_BEYOND = 1e4
+"""Differences of log w are counted up to here, so that those of forbidden points leave the choice
+among them to chance."""
 
 
 class PointSource(Protocol):
@@ -90,9 +94,13 @@ class MissingPoints:
     ) -> tuple[Tensor, Tensor]:
         """Draw n_controls * n_samples points, those of one grid point together."""
         x, c = self.source(density, batch, generator=generator)
-        log_w = (-self.target.energy(x, c) - density.log_prob(x, c)).nan_to_num(nan=-torch.inf)
+        log_w = (-self.target.energy(x, c) - density.log_prob(x, c)).view(
+            self.source.n_controls, -1
+        )
+        log_w = log_w - log_w.nanmedian(1, keepdim=True).values.nan_to_num(0.0, 0.0, 0.0)
+        log_w = log_w.nan_to_num(nan=-torch.inf).clamp(-_BEYOND, _BEYOND)
         noise = draw_uniform(log_w.shape, like=log_w, generator=generator)
-        keys = (log_w - (-noise.log()).log()).view(self.source.n_controls, -1)
+        keys = log_w - (-noise.log()).log()
         best = keys.topk(self.n_samples, dim=1).indices
         first = torch.arange(len(best), device=best.device)[:, None] * self.source.n_samples
         chosen = (first + best).flatten()

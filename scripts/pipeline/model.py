@@ -24,6 +24,7 @@ from boltzgen.objectives import (
     Huber,
     LogVariance,
     MissingPoints,
+    PointSource,
     Ramp,
     Term,
     Weighted,
@@ -92,7 +93,9 @@ def build_objective(config: RunConfig, target: Target) -> Weighted:
             grid, n_controls=options.spread_controls, n_samples=options.spread_candidates,
             reach=options.spread_reach,
         )  # fmt: skip
-        samples = MissingPoints(candidates, target, n_samples=options.spread_samples)
+        samples: PointSource = candidates
+        if options.spread_candidates > options.spread_samples:
+            samples = MissingPoints(candidates, target, n_samples=options.spread_samples)
         spread = LogVariance(target, samples, penalty=Huber(options.huber))
         terms.append(Term("log_variance", spread, options.spread_weight, ramp))
     if options.energy_weight > 0:

@@ -246,11 +246,11 @@ def ladder(
     if not lo < hi:
         raise ValueError(f"hi: expected more than lo = {lo}, got {hi}")
     fixed = sorted({float(lo), float(hi), *(float(t) for t in include if lo < t < hi)})
-    rungs = []
+    found = []
     for low, high in zip(fixed, fixed[1:], strict=False):
         n = max(1, int(np.ceil(np.log(high / low) / np.log(ratio) - 1e-9)))
-        rungs += [float(low * (high / low) ** (i / n)) for i in range(n)]
-    return (*rungs, fixed[-1])
+        found += [float(low * (high / low) ** (i / n)) for i in range(n)]
+    return (*found, fixed[-1])
 
 
 def rungs(low: float, high: float, count: int, *, first: Sequence[float]) -> tuple[float, ...]:

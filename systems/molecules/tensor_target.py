@@ -2,12 +2,11 @@
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from systems.checks import check_event
 from systems.ledger import EnergyLedger
 from systems.molecules.definition import MolecularSystem
-from systems.molecules.force_field import CompiledForceField, compile_system, finite_or_zero
+from systems.molecules.force_field import CompiledForceField, FiniteGradient, compile_system
 from systems.thermal import ThermalTarget
 from systems.units import GAS_CONSTANT
 
@@ -35,7 +34,7 @@ class TensorTarget(ThermalTarget):
             after some 10 to 30 seconds for the first batch of each kind. Derivatives from the
             second on are evaluated as they are without it.
         chunk: Configurations evaluated together where nothing is compiled; by default as many as
-            make matrices of pairs of about 2 MB.
+            make lists of pairs of about 1 MB.
         ledger: Where every evaluated configuration is booked, if anywhere.
 
     Raises:
@@ -83,20 +82,6 @@ class TensorTarget(ThermalTarget):
             self._ledger.add(len(x))
         if self._compiled is not None:
             return self._compiled(x)
-        finite: Tensor = _FiniteGradient.apply(x)
+        finite: Tensor = FiniteGradient.apply(x)
         energy = torch.cat([self.force_field(part) for part in finite.split(self.chunk)])
         return torch.where(energy.isfinite(), energy, torch.inf)
-
-
-class _FiniteGradient(torch.autograd.Function):
-    """The identity; configurations whose gradient is not finite get none."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        del ctx
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
-        del ctx
-        return finite_or_zero(gradient)

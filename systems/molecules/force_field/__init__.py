@@ -1,6 +1,6 @@
 """OpenMM Systems as batched, differentiable tensor code."""
 
-from systems.molecules.force_field.compiled import CompiledForceField, finite_or_zero
+from systems.molecules.force_field.compiled import CompiledForceField, FiniteGradient
 from systems.molecules.force_field.compiler import ForceField, compile_system
 from systems.molecules.force_field.expressions import Expression, ExpressionError
 
@@ -8,7 +8,7 @@ __all__ = [
     "CompiledForceField",
     "Expression",
     "ExpressionError",
+    "FiniteGradient",
     "ForceField",
     "compile_system",
-    "finite_or_zero",
 ]

@@ -1,6 +1,5 @@
 """The energy of a force field through compiled graphs, with explicit forces."""
 
-import math
 import os
 import shutil
 import sys
@@ -19,8 +18,8 @@ from systems.molecules.force_field.compiler import ForceField, inside_out, outsi
 BUCKETS = (32, 128, 512, 1024)
 """Batch sizes of compiled graphs, up to the largest power of two that the cache holds: a batch is
 cut into these, the largest first, and only what is left at the end is padded."""
-_BYTES = {"_energy_of": 2**21, "_both_of": 2**20}
-"""Size of one component of all vectors a graph works on, so that all it needs stays in a cache."""
+_ENERGY_BYTES, _BOTH_BYTES = 2**21, 2**20
+"""Size of one component of all vectors that a graph works on: what it needs then fits a cache."""
 
 _WARNED: set[str] = set()
 
@@ -68,15 +67,16 @@ class CompiledForceField:
         It is +inf where it is not finite; where it or its gradient is not, the gradient is zero.
         """
         energy: Tensor = _Energy.apply(x, self)
-        return energy
+        return torch.where(energy.isfinite(), energy, torch.inf)  # no force comes back where not
 
     def energy(self, x: Tensor) -> Tensor:
         """The same without a gradient."""
-        return _joined(self._each_part(self._energy_of, x))
+        return _joined(self._each_part(self._energy_of, x, _ENERGY_BYTES))
 
     def energy_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Energy (B,) and dU/dx (B, n_atoms, 3), without a graph behind them."""
-        energies, gradients = zip(*self._each_part(self._both_of, x), strict=True)
+        found = self._each_part(self._both_of, x, _BOTH_BYTES)
+        energies, gradients = zip(*found, strict=True)
         return _joined(energies), _joined(gradients)
 
     def _energy_of(self, part: Part) -> Tensor:
@@ -91,14 +91,17 @@ class CompiledForceField:
             energy, gradient = self._run(_both, x)
             return energy[:n], gradient[:n]
 
-    def _each_part(self, evaluate: Callable[[Part], Result], x: Tensor) -> list[Result]:
+    def _each_part(
+        self, evaluate: Callable[[Part], Result], x: Tensor, n_bytes: int
+    ) -> list[Result]:
         """Evaluate all parts of a batch, on several threads if there are several."""
-        name, n_threads = evaluate.__name__, 1 if x.is_cuda else torch.get_num_threads()
-        parts = list(_in_buckets(x.detach(), self._buckets(name, x)))
+        n_threads = 1 if x.is_cuda else torch.get_num_threads()
+        # A graph takes it for granted that its argument is contiguous.
+        parts = list(_in_buckets(x.detach().contiguous(), self._buckets(x, n_bytes)))
         self._several = n_threads > 1
         if n_threads == 1 or len(parts) < 2 * n_threads:  # handing over takes as long as a part
             return [evaluate(part) for part in parts]
-        kinds = {(name, part.shape, x.dtype) for part, _ in parts}
+        kinds = {(evaluate.__name__, part.shape, x.dtype) for part, _ in parts}
         if not kinds <= self._seen:  # compiled now: not by two threads at once
             self._seen |= kinds
             return [evaluate(part) for part in parts]
@@ -106,12 +109,12 @@ class CompiledForceField:
             self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="energy")
         return list(self._pool.map(evaluate, parts))
 
-    def _buckets(self, name: str, x: Tensor) -> tuple[int, ...]:
-        """Batch sizes of graphs of a kind."""
+    def _buckets(self, x: Tensor, n_bytes: int) -> tuple[int, ...]:
+        """Batch sizes of the graphs."""
         if x.is_cuda:
             return BUCKETS
-        holds = max(1, _BYTES[name] // (x.element_size() * max(1, self.field.n_vectors)))
-        largest = min(max(2 ** int(math.log2(holds)), BUCKETS[0]), BUCKETS[-1])
+        holds = n_bytes // (x.element_size() * max(1, self.field.n_vectors))
+        largest = min(max(1 << holds.bit_length() >> 1, BUCKETS[0]), BUCKETS[-1])
         return (*(size for size in BUCKETS if size < largest), largest)
 
     def _run(self, function: Callable[..., Any], x: Tensor) -> Any:  # noqa: ANN401
@@ -126,7 +129,8 @@ class CompiledForceField:
                 _copy(function), dynamic=False, fullgraph=True,
                 options={
                     "guard_filter_fn": torch.compiler.skip_all_guards_unsafe, "cpp.threads": 1,
-                    "cpp_wrapper": self._several, "assert_indirect_indexing": False,
+                    "cpp_wrapper": self._several,  # it lets go of Python's global lock
+                    "assert_indirect_indexing": False,
                     "size_asserts": False, "cpp.enable_floating_point_contract_flag": "fast",
                 },
             )  # fmt: skip
@@ -164,17 +168,32 @@ def _energy(field: ForceField, x: Tensor) -> Tensor:
 def _both(field: ForceField, x: Tensor) -> tuple[Tensor, Tensor]:
     energy, gradient = field.energy_and_gradient(inside_out(x))
     energy = torch.where(energy.isfinite(), energy, torch.inf)
-    return energy, finite_or_zero(outside_in(gradient))
+    return energy, _finite_or_zero(outside_in(gradient))
 
 
-def finite_or_zero(gradient: Tensor) -> Tensor:
-    """A gradient (B, ...), zero for each configuration where its sum is not finite.
+def _finite_or_zero(gradient: Tensor) -> Tensor:
+    """A gradient (B, n_atoms, 3), zero for each configuration where its sum is not finite.
 
     The sum is much faster than a look at each number, and finite only where all of them are.
     """
-    total = gradient if gradient.dim() == 1 else gradient.flatten(1).sum(1)
-    known = total.isfinite().view(-1, *[1] * (gradient.dim() - 1))
-    return torch.where(known, gradient, 0.0)
+    known = gradient.flatten(1).sum(1).isfinite()
+    return torch.where(known[:, None, None], gradient, 0.0)
+
+
+class FiniteGradient(torch.autograd.Function):
+    """The identity; configurations whose gradient, of whatever order, is not finite get none."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        """Return x."""
+        del ctx
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        """Return the gradient, zero where it is not finite."""
+        del ctx
+        return _finite_or_zero(gradient)
 
 
 def _copy(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -250,11 +269,13 @@ class _Gradient(torch.autograd.Function):
         again = torch.is_grad_enabled()
         with torch.enable_grad():
             x, weight = _alias(x), _alias(weight)
-            energy = ctx.field(x)  # type: ignore[attr-defined]
+            finite = FiniteGradient.apply(x)
+            energy = ctx.field(finite)  # type: ignore[attr-defined]
+            energy = torch.where(energy.isfinite(), energy, torch.inf)
             (slope,) = torch.autograd.grad(energy, x, weight, create_graph=True)
             along = (slope * v).sum()
             in_x, in_weight = torch.autograd.grad(along, (x, weight), create_graph=again)
-        return finite_or_zero(in_x), None, finite_or_zero(in_weight), None
+        return in_x, None, in_weight, None
 
 
 def _alias(x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class ForceField(nn.Module):
 
     def energy(self, x: Vector) -> Tensor:
         """Potential energy of positions as `inside_out` gives them: (B,)."""
-        return sum((term(x) for term in self._parts()), x[0].new_zeros(x[0].shape[1]))
+        return sum((term(x) for term in self._parts()), _zero(x))
 
     def energy_and_gradient(self, x: Vector) -> tuple[Tensor, Vector]:
         """Potential energy (B,) and its gradient, each (n_atoms, B), written out: no autograd.
@@ -98,8 +98,8 @@ class ForceField(nn.Module):
             slopes += own
         if not energies:
             zeros = torch.zeros_like(x[0])
-            return zeros.sum(0), (zeros, zeros, zeros)
-        energy = kept(torch.cat(energies)).sum(0)
+            return _zero(x), (zeros, zeros, zeros)
+        energy = _zero(x) + kept(torch.cat(energies)).sum(0)
         first, second, third = (
             self._at_atoms(kept(torch.cat([slope[k] for slope in slopes]))) for k in range(3)
         )
@@ -107,6 +107,11 @@ class ForceField(nn.Module):
 
     def _parts(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]
+
+
+def _zero(x: Vector) -> Tensor:
+    """Zero for each configuration, (B,); NaN where a position is not finite."""
+    return (0 * x[0] + 0 * x[1] + 0 * x[2]).sum(0)
 
 
 def inside_out(x: Tensor) -> Vector:

@@ -95,7 +95,8 @@ class Compound(Interactions):
         values: dict[str, Value] = {**self.numbers, **self.constants.like(like)}
         for suffix, point in zip(self.suffixes, vectors, strict=True):
             values |= {f"{axis}{suffix}": point[i] for i, axis in enumerate("xyz")}
-            values[f"p{suffix}"] = torch.stack(point)
+            if suffix:
+                values[f"p{suffix}"] = torch.stack(point)
         return self.expression(values, like=like).expand_as(like)
 
 

@@ -45,8 +45,9 @@ from systems.molecules.force_field.terms import (
 _SINGLE = openmm.CustomGBForce.SingleParticle
 _PAIR = openmm.CustomGBForce.ParticlePair
 _PAIR_NO_EXCLUSIONS = openmm.CustomGBForce.ParticlePairNoExclusions
-_AXES = ("x", "y", "z")
-_DISTANCE = "r"
+_AXES = {"x": " x", "y": " y", "z": " z"}
+_DISTANCE = " r"
+"""Under what positions and distances are known: no expression can call a value so."""
 
 
 class Stage(NamedTuple):
@@ -84,7 +85,7 @@ class _Reading(nn.Module):
     """How the rows of a stage read values of atoms or of pairs.
 
     Args:
-        key: Name of the values; `_DISTANCE` for distances.
+        key: Name of the values, of `_AXES` or `_DISTANCE`.
         place: Of which atom or pair each row reads, (M,); None where there is a row for each.
         count: Number of atoms or pairs.
     """
@@ -95,7 +96,7 @@ class _Reading(nn.Module):
         super().__init__()
         self.key = key
         self.gathered = None if place is None else collected(place, count)
-        self.register_buffer("place", torch.from_numpy(np.array(() if place is None else place)))
+        self.register_buffer("place", None if place is None else torch.from_numpy(place.copy()))
 
     def forward(self, values: Mapping[str, Tensor]) -> Tensor:
         """Read: (M, B)."""
@@ -135,7 +136,9 @@ class _Rows(nn.Module):
         super().__init__()
         self.expression, self.n_rows, self.owner = expression, n_rows, owner
         self.numbers, self.constants, self.cutoff = dict(numbers), Constants(constants), cutoff
-        self.names = tuple(sorted(readings.keys() & (expression.variables | {_DISTANCE})))
+        self.over_pairs = "r" in readings and readings["r"].key == _DISTANCE
+        always = {"r"} if self.over_pairs else set()
+        self.names = tuple(sorted(readings.keys() & (expression.variables | always)))
         self.readings = nn.ModuleList(readings[name] for name in self.names)
 
     def arguments(self, values: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
@@ -146,8 +149,8 @@ class _Rows(nn.Module):
         """Values of the expression, (M, B), from what it reads; `like` is (B,)."""
         own = dict(zip(self.names, arguments, strict=True))
         near = None
-        if _DISTANCE in own:
-            near, own[_DISTANCE] = within(own[_DISTANCE], self.cutoff)
+        if self.over_pairs:
+            near, own["r"] = within(own["r"], self.cutoff)
         values: dict[str, Value] = {**self.numbers, **self.constants.like(like), **own}
         return only(near, self.expression(values, like=like).expand(self.n_rows, len(like)))
 
@@ -162,7 +165,9 @@ class _Rows(nn.Module):
             weight: Derivative in each row, (M, B); None for one.
         """
         for reading, own in zip(members(self.readings, _Reading), partial, strict=True):
-            new = reading.back(own if weight is None else own * weight)
+            # An infinite weight of what does not count is no weight.
+            rows = own if weight is None else torch.where(own == 0, 0.0, own * weight)
+            new = reading.back(rows)
             slopes[reading.key] = slopes[reading.key] + new if reading.key in slopes else new
 
 
@@ -175,11 +180,11 @@ class ComputedValues(Term):
     """
 
     def __init__(self, definition: Definition, tables: nn.ModuleDict) -> None:
-        known = [axis for axis in _AXES if axis not in definition.parameters]
+        known = {name: key for name, key in _AXES.items() if name not in definition.parameters}
         values, energies = [], []
         for stage in definition.values:
             values.append(_rows(stage, dict(tables), definition, known, both_ways=True))
-            known.append(stage.name)
+            known[stage.name] = stage.name
         for stage in definition.energies:
             energies.append(_rows(stage, dict(tables), definition, known, both_ways=False))
         used = {
@@ -187,7 +192,7 @@ class ComputedValues(Term):
             for stage in (*values, *energies)
             for reading in members(stage.readings, _Reading)
         }
-        places = [Vectors(np.arange(definition.n_atoms))] if used & set(_AXES) else []
+        places = [Vectors(np.arange(definition.n_atoms))] if used & set(_AXES.values()) else []
         super().__init__(pair_vectors(_all_pairs(definition.n_atoms)), *places)
         self.tables = tables
         self.values, self.energies = nn.ModuleList(values), nn.ModuleList(energies)
@@ -222,7 +227,7 @@ class ComputedValues(Term):
 
     def _known(self, vectors: Sequence[Vector]) -> dict[str, Tensor]:
         """Distances, and positions where they are needed."""
-        places = dict(zip(_AXES, vectors[1], strict=True)) if len(vectors) > 1 else {}
+        places = dict(zip(_AXES.values(), vectors[1], strict=True)) if len(vectors) > 1 else {}
         return {_DISTANCE: kept(geometry.norm(vectors[0])), **places}
 
     def _along(
@@ -234,7 +239,8 @@ class ComputedValues(Term):
         found: list[Vector] = [(scale * x, scale * y, scale * z)]
         for place in vectors[1:]:
             x, y, z = (
-                slopes.get(axis, torch.zeros_like(v)) for axis, v in zip(_AXES, place, strict=True)
+                slopes.get(key, torch.zeros_like(v))
+                for key, v in zip(_AXES.values(), place, strict=True)
             )
             found.append((x, y, z))
         return found
@@ -249,7 +255,7 @@ def _rows(
     stage: Stage,
     functions: Mapping[str, Function],
     definition: Definition,
-    known: Sequence[str],
+    known: Mapping[str, str],
     *,
     both_ways: bool,
 ) -> _Rows:
@@ -259,12 +265,12 @@ def _rows(
         stage: The stage.
         functions: Tabulated functions by name.
         definition: Parameters, excluded pairs, cutoff.
-        known: Values computed before, and coordinates.
+        known: Coordinates and values computed before, by their names in expressions.
         both_ways: Whether a pair counts as (i, j) and as (j, i), or once.
     """
     expression, count = Expression(stage.text, functions), definition.n_atoms
     if stage.kind == _SINGLE:
-        single = {name: _Reading(name) for name in known}
+        single = {name: _Reading(key) for name, key in known.items()}
         return _Rows(
             expression, count, _Reading(stage.name), single, definition.parameters,
             definition.numbers,
@@ -277,11 +283,11 @@ def _rows(
     if both_ways:
         place, rows = np.tile(place, 2), np.concatenate([rows, rows[:, ::-1]])
     readings = {
-        f"{name}{k + 1}": _Reading(name, rows[:, k], count)
-        for name in known if name not in _AXES for k in (0, 1)
+        f"{name}{k + 1}": _Reading(key, rows[:, k], count)
+        for name, key in known.items() if key == name for k in (0, 1)
     }  # fmt: skip
     every = len(place) == n_pairs and not both_ways
-    readings[_DISTANCE] = _Reading(_DISTANCE, None if every else place, n_pairs)
+    readings["r"] = _Reading(_DISTANCE, None if every else place, n_pairs)
     return _Rows(
         expression, len(rows), _Reading(stage.name, rows[:, 0], count), readings,
         at_ends(definition.parameters, rows), definition.numbers, cutoff=definition.cutoff,

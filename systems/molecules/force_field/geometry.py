@@ -16,7 +16,7 @@ def norm(v: Vector) -> Tensor:
 
 def root(squared: Tensor) -> Tensor:
     """Square root, with zero as its derivative at zero."""
-    some = squared > 0
+    some = squared != 0  # what is not a number stays so
     return torch.where(some, torch.where(some, squared, 1.0).sqrt(), 0.0)
 
 

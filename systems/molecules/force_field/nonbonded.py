@@ -101,7 +101,7 @@ class PairPotential(Interactions):
         ratio = known["sigma"] * inverse
         ratio = ratio * ratio
         sixth = ratio * ratio * ratio
-        vdw = 4 * known["epsilon"] * (sixth * sixth - sixth)
+        vdw = 4 * known["epsilon"] * (sixth * (sixth - 1))
         vdw = self.cutoff.switched(vdw, squared * inverse)
         return only(near, vdw + known["charge"] * self.field(inverse, squared))
 

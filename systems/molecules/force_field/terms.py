@@ -135,15 +135,15 @@ class Incidence(nn.Module):
         super().__init__()
         longest = max(map(len, concerned), default=0)
         length = min(range(1, longest + 1), key=lambda n: _work(concerned, n), default=1)
-        pieces: list[Sequence[tuple[int, float]]] = []
-        second: list[list[tuple[int, float]]] = []
-        for row in concerned:
-            own = [row[k : k + length] for k in range(0, len(row), length)]
-            second.append([(len(pieces) + k, 1.0) for k in range(len(own))])
-            pieces += own
-        levels: list[Sequence[Sequence[tuple[int, float]]]] = [pieces, second]
-        if length >= longest:
-            levels = [concerned]
+        levels: list[Sequence[Sequence[tuple[int, float]]]] = [concerned]
+        if length < longest:
+            pieces: list[Sequence[tuple[int, float]]] = []
+            second: list[list[tuple[int, float]]] = []
+            for row in concerned:
+                own = [row[k : k + length] for k in range(0, len(row), length)]
+                second.append([(len(pieces) + k, 1.0) for k in range(len(own))])
+                pieces += own
+            levels = [pieces, second]
         self.levels = nn.ModuleList(_Level(level) for level in levels)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -172,7 +172,10 @@ class _Level(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         found = rows[self.place]
-        return (found if self.plain else found * self.factor.to(rows.dtype)).sum(0)
+        if not self.plain:
+            factor = self.factor.to(rows.dtype)
+            found = torch.where(factor != 0, found * factor, 0.0)  # what fills up may be infinite
+        return found.sum(0)
 
 
 def _work(concerned: Sequence[Sequence[object]], length: int) -> int:
@@ -249,7 +252,7 @@ def within(distance: Tensor, cutoff: float | None) -> tuple[Tensor | None, Tenso
     """
     if cutoff is None:
         return None, distance
-    near = distance <= cutoff
+    near = ~(distance > cutoff)  # what is not a number counts, and shows
     return near, torch.where(near, distance, 0.5 * cutoff)
 
 

@@ -144,6 +144,25 @@ def test_missing_points_are_of_their_control(generator):
     assert not (x[:, 0] > 1).any()
 
 
+def test_chance_decides_among_forbidden_points(generator):
+    """Two of eight are allowed and always kept; the other six are kept equally often."""
+    n = 3000
+    points = torch.tensor([[k, 0.0] for k in (-0.2, 3, 4, 5, 0.1, 6, 7, 8)], dtype=DOUBLE)
+
+    class Eight(PowerNormal):
+        def sample(self, c, *, generator):
+            return points.repeat(len(c) // 8, 1)
+
+    candidates = FlowPoints(ControlGrid(VALUES, (10,)), n_controls=n, n_samples=8)
+    kept, _ = MissingPoints(candidates, Walled(), n_samples=4)(
+        Eight(), batch(), generator=generator
+    )
+    counts = [int((kept[:, 0] == point).sum()) for point in points[:, 0]]
+    assert counts[0] == counts[4] == n
+    others = torch.tensor([counts[k] for k in (1, 2, 3, 5, 6, 7)])
+    assert (others - n / 3).abs().max() < 4.5 * (n * 2 / 9) ** 0.5
+
+
 def test_data_points_are_the_head_of_the_batch(generator):
     data = Batch(torch.arange(6.0).reshape(3, 2), torch.ones(3, 1))
     for n, expected in ((2, 2), (3, 3), (5, 3)):

@@ -1,10 +1,14 @@
 """The tensor target against the OpenMM target, and at geometries without an energy."""
 
+import numpy as np
+import openmm
 import pytest
 import torch
+from openmm import app
 
 from systems.ledger import EnergyLedger
-from systems.molecules import OpenMMTarget, TensorTarget, named
+from systems.molecules import MolecularSystem, OpenMMTarget, TensorTarget, named
+from systems.molecules.force_field import compiled as graphs
 from systems.units import GAS_CONSTANT
 
 DOUBLE = torch.float64
@@ -51,7 +55,8 @@ def test_chunks_make_no_difference_and_calls_are_booked(alanine):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
-def test_no_energy_is_infinite_without_force_and_never_nan(alanine, dtype):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_no_energy_is_infinite_without_force_and_never_nan(alanine, dtype, compiled, monkeypatch):
     """Two atoms on top of each other, all atoms at one point, infinity, NaN; and a sound one."""
     x = around(alanine, n=6).to(dtype)
     x[0, 3] = x[0, 17]
@@ -60,16 +65,49 @@ def test_no_energy_is_infinite_without_force_and_never_nan(alanine, dtype):
     x[3, 4, 1] = torch.nan
     x[4, 3] = x[4, 17] + 1e-9
     x.requires_grad_()
-    energy = TensorTarget(alanine).potential(x)
+    monkeypatch.setattr(graphs, "_can_compile", lambda _: False)  # what would be compiled, as such
+    energy = TensorTarget(alanine, compiled=compiled).potential(x)
     assert not energy.isnan().any()
     assert energy[:4].tolist() == [torch.inf] * 4
     assert energy[4] > 1e10
     (gradient,) = torch.autograd.grad(energy[5], x, retain_graph=True)
-    (together,) = torch.autograd.grad(energy.sum(), x)
+    (together,) = torch.autograd.grad(energy.sum(), x, retain_graph=True)
     assert together.isfinite().all()
     assert bool((together[:4] == 0).all())
     torch.testing.assert_close(together[5], gradient[5])
     assert gradient[5].abs().max() > 100
+    (squared,) = torch.autograd.grad(energy[:4].square().sum(), x)
+    assert bool((squared == 0).all())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_positions_that_are_not_finite_show_beyond_a_cutoff(compiled, monkeypatch):
+    """No bond notices them; and a wall is infinite with a finite slope."""
+    monkeypatch.setattr(graphs, "_can_compile", lambda _: False)
+    system, pairs = openmm.System(), openmm.NonbondedForce()
+    wall = openmm.CustomExternalForce("x+select(step(x-5),1e308*10,0)")
+    for k in range(3):
+        system.addParticle(12.0)
+        pairs.addParticle(0.1, 0.3, 0.5)
+        wall.addParticle(k, [])
+    pairs.setNonbondedMethod(openmm.NonbondedForce.CutoffNonPeriodic)
+    pairs.setCutoffDistance(0.9)
+    system.addForce(pairs)
+    system.addForce(wall)
+    positions = np.array([[0.0, 0, 0], [0.4, 0, 0], [0, 0.4, 0]])
+    topology = app.Topology()
+    residue = topology.addResidue("X", topology.addChain())
+    for k in range(3):
+        topology.addAtom(f"C{k}", app.element.carbon, residue)
+    molecule = MolecularSystem("three", system, topology, positions)
+    x = torch.tensor(positions).repeat(4, 1, 1)
+    x[0, 1, 2], x[1, 1, 2], x[2, 1, 0] = torch.nan, torch.inf, 6.0
+    x.requires_grad_()
+    energy = TensorTarget(molecule, compiled=compiled).potential(x)
+    assert energy.isfinite().tolist() == [False, False, False, True]
+    assert energy[:3].tolist() == [torch.inf] * 3
+    (gradient,) = torch.autograd.grad(energy.sum(), x)
+    assert gradient.flatten(1).abs().sum(1).gt(0).tolist() == [False, False, False, True]
 
 
 def test_forces_can_be_differentiated(alanine):

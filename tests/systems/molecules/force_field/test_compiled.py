@@ -60,6 +60,19 @@ def test_energies_alone_and_no_configurations(fields):
     assert (energy.shape, gradient.shape) == ((0,), (0, 4, 3))
 
 
+def test_any_layout_of_the_positions(fields):
+    """Every other frame, one frame repeated, axes in another order: graphs assume none of it."""
+    eager, compiled, x = fields
+    turned = x[:8].permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    for own in (x[:16:2], x[:1].expand(8, -1, -1), turned):
+        assert not own.is_contiguous()
+        torch.testing.assert_close(compiled.energy(own), eager(own), rtol=1e-10, atol=1e-9)
+        for found, expected in zip(
+            with_forces(compiled, own), with_forces(eager, own), strict=True
+        ):
+            torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-9)
+
+
 def test_single_precision_stays_single(fields):
     eager, compiled, x = fields
     energy, force = with_forces(compiled, x[:3].float())
@@ -88,6 +101,7 @@ def test_derivatives_of_the_force(fields):
 def test_without_a_compiler_it_is_eager_and_says_so_once(fields, monkeypatch):
     eager, _, x = fields
     monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(module, "_WARNED", set())
     compiled = CompiledForceField(eager)
     with pytest.warns(UserWarning, match="no compiler \\(no-such-compiler\\)"):
         first = compiled.energy(x)

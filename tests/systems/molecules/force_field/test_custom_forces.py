@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from systems.molecules.force_field import compile_system
+from systems.molecules.force_field.compiler import inside_out, outside_in
 from tests.systems.molecules.force_field.openmm_values import (
     assert_same_as_openmm,
     particles,
@@ -199,6 +200,50 @@ def test_custom_generalised_born(cutoff):
         force.setNonbondedMethod(kinds.CutoffNonPeriodic)
         force.setCutoffDistance(0.45)
     check(force)
+
+
+@pytest.mark.parametrize("name", ["r", "x", "y1", "p"])
+def test_computed_values_of_any_name(name):
+    """Also of one that means a distance or a coordinate elsewhere: it is the value that counts.
+
+    (OpenMM mistakes a value called x for the coordinate in its forces, so autograd decides.)
+    """
+    system, positions = particles(4)
+    force = openmm.CustomGBForce()
+    force.addComputedValue(name, "exp(-2*r)", openmm.CustomGBForce.ParticlePairNoExclusions)
+    force.addEnergyTerm(f"3*{name}^2", openmm.CustomGBForce.SingleParticle)
+    if name != "r":
+        text = f"{name}1*{name}2/r"
+        force.addEnergyTerm(text, openmm.CustomGBForce.ParticlePairNoExclusions)
+    for _ in range(4):
+        force.addParticle([])
+    system.addForce(force)
+    field, x = compile_system(system), shaken(positions).requires_grad_()
+    energy = field(x)
+    torch.testing.assert_close(energy, reference(system, x)[0], rtol=1e-9, atol=1e-9)
+    (gradient,) = torch.autograd.grad(energy.sum(), x)
+    again, rows = field.energy_and_gradient(inside_out(x.detach()))
+    torch.testing.assert_close(again, energy.detach())
+    torch.testing.assert_close(outside_in(rows), gradient)
+
+
+def test_an_infinite_slope_of_what_is_cut_off():
+    """One atom alone, beyond the cutoff: sqrt(0) has an infinite slope that meets nothing."""
+    system, positions = particles(3)
+    force = openmm.CustomGBForce()
+    force.addComputedValue("I", "(1-r)^2", openmm.CustomGBForce.ParticlePairNoExclusions)
+    force.addEnergyTerm("sqrt(I)", openmm.CustomGBForce.SingleParticle)
+    force.setNonbondedMethod(openmm.CustomGBForce.CutoffNonPeriodic)
+    force.setCutoffDistance(1.0)
+    for _ in range(3):
+        force.addParticle([])
+    system.addForce(force)
+    x = shaken(positions, scales=(0.02,))
+    x[:, 2] += 3.0
+    energy, rows = compile_system(system).energy_and_gradient(inside_out(x))
+    expected, gradient = reference(system, x)
+    torch.testing.assert_close(energy, expected)
+    torch.testing.assert_close(outside_in(rows), gradient)
 
 
 def test_computed_values_without_parameters():

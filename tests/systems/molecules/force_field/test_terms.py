@@ -36,6 +36,12 @@ def test_incidence_is_a_sparse_matrix(lengths, generator):
     torch.testing.assert_close(Incidence(concerned)(rows), expected, rtol=0, atol=1e-13)
 
 
+def test_what_fills_up_reaches_no_other_item():
+    uneven = Incidence([[(0, 1.0), (1, 1.0)], [(2, 1.0)], []])
+    rows = torch.tensor([[torch.inf], [1.0], [3.0]])
+    assert uneven(rows)[:, 0].tolist() == [torch.inf, 3.0, 0.0]
+
+
 def test_uneven_rows_are_added_in_pieces():
     uneven = Incidence([[(k, 1.0) for k in range(60)], *([(0, 1.0)] for _ in range(30))])
     even = collected(np.arange(60) % 20, 20)
