@@ -66,6 +66,8 @@ class CompiledForceField:
 
         It is +inf where it is not finite; where it or its gradient is not, the gradient is zero.
         """
+        if not (x.requires_grad and torch.is_grad_enabled()):
+            return self.energy(x)
         energy: Tensor = _Energy.apply(x, self)
         return torch.where(energy.isfinite(), energy, torch.inf)  # no force comes back where not
 
@@ -240,8 +242,6 @@ class _Energy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, compiled: CompiledForceField) -> Tensor:
         ctx.field = compiled.field  # type: ignore[attr-defined]
-        if not ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
-            return compiled.energy(x)
         energy, gradient = compiled.energy_and_gradient(x)
         ctx.save_for_backward(x, gradient)
         return energy
