@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import openmm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from systems.molecules.force_field import geometry
 from systems.molecules.force_field.expressions import Expression
@@ -36,37 +36,23 @@ class Coordinate:
     pairs: tuple[tuple[int, int], ...]
     measure: Callable[..., Tensor]
 
+    def vectors(self, atoms: Sequence[Sequence[int]] | np.ndarray) -> list[Vectors]:
+        """The vectors of interactions of atoms, (M, 2 to 4)."""
+        rows = np.asarray(atoms, dtype=np.int64)
+        return [Vectors(rows[:, end], rows[:, start]) for start, end in self.pairs]
+
 
 _DISTANCE = Coordinate("r", ((0, 1),), geometry.norm)
 _ANGLE = Coordinate("theta", ((1, 0), (1, 2)), geometry.angle)
 _TORSION = Coordinate("theta", ((0, 1), (1, 2), (2, 3)), geometry.torsion)
 
 
-class Measured(nn.Module):
-    """A coordinate at listed atoms, as a function of the vectors between them.
-
-    Args:
-        coordinate: The coordinate.
-        atoms: Atoms of each interaction, shape (M, 2 to 4).
-    """
-
-    def __init__(self, coordinate: Coordinate, atoms: Sequence[Sequence[int]] | np.ndarray) -> None:
-        super().__init__()
-        rows = np.asarray(atoms, dtype=np.int64)
-        self.vectors = [Vectors(rows[:, end], rows[:, start]) for start, end in coordinate.pairs]
-        self._measure = coordinate.measure
-
-    def forward(self, *vectors: Vector) -> Tensor:
-        """Value: (M, B)."""
-        return self._measure(*vectors)
-
-
 class Listed(Interactions):
     """Sum over interactions of an expression of one distance, angle or torsion.
 
     Args:
-        name: Name of the coordinate in the expression.
-        measured: Its values.
+        coordinate: The coordinate.
+        atoms: Atoms of each interaction, shape (M, 2 to 4).
         expression: Of the coordinate, the parameters and the globals.
         parameters: Each (M,).
         numbers: Global parameters.
@@ -74,20 +60,20 @@ class Listed(Interactions):
 
     def __init__(
         self,
-        name: str,
-        measured: Measured,
+        coordinate: Coordinate,
+        atoms: Sequence[Sequence[int]],
         expression: Expression,
         parameters: Mapping[str, Sequence[float]],
         numbers: Numbers,
     ) -> None:
-        super().__init__(*measured.vectors)
-        self.name, self.measured, self.expression = name, measured, expression
+        super().__init__(*coordinate.vectors(atoms))
+        self.coordinate, self.expression = coordinate, expression
         self.constants, self.numbers = Constants(parameters), dict(numbers)
 
     def energies(self, *vectors: Vector) -> Tensor:
         """Energy of each interaction."""
-        value = self.measured(*vectors)
-        values = {**self.numbers, **self.constants.like(value), self.name: value}
+        value = self.coordinate.measure(*vectors)
+        values = {**self.numbers, **self.constants.like(value), self.coordinate.name: value}
         return self.expression(values, like=value).expand_as(value)
 
 
@@ -98,8 +84,7 @@ def _listed(
     parameters: Mapping[str, Sequence[float]],
     context: Context,
 ) -> list[Term]:
-    measured = Measured(coordinate, atoms)
-    return [Listed(coordinate.name, measured, Expression(text), parameters, context.numbers)]
+    return [Listed(coordinate, atoms, Expression(text), parameters, context.numbers)]
 
 
 def harmonic_bond(force: openmm.HarmonicBondForce, context: Context) -> list[Term]:
@@ -122,13 +107,15 @@ class FourierTorsions(Interactions):
     """Sum over torsions of a series in cosines and sines, without any angle.
 
     Args:
-        measured: The torsions, M of them.
+        atoms: Atoms of the torsions, (M, 4).
         cosines: Coefficients of cos(n theta), n from 0 on, shape (N + 1, M).
         sines: Coefficients of sin(n theta), shape (N + 1, M).
     """
 
-    def __init__(self, measured: Measured, cosines: np.ndarray, sines: np.ndarray) -> None:
-        super().__init__(*measured.vectors)
+    def __init__(
+        self, atoms: Sequence[Sequence[int]], cosines: np.ndarray, sines: np.ndarray
+    ) -> None:
+        super().__init__(*_TORSION.vectors(atoms))
         self.cosines, self.sines = (
             Constants({str(n): row for n, row in enumerate(rows)}) for rows in (cosines, sines)
         )
@@ -163,8 +150,7 @@ def periodic_torsion(force: openmm.PeriodicTorsionForce, context: Context) -> li
         cosines[0, m] += k
         cosines[n, m] += k * math.cos(theta0)
         sines[n, m] += k * math.sin(theta0)
-    measured = Measured(_TORSION, torsions)
-    return [FourierTorsions(measured, cosines, _without_rounding(sines, cosines))]
+    return [FourierTorsions(torsions, cosines, _without_rounding(sines, cosines))]
 
 
 def _without_rounding(sines: np.ndarray, cosines: np.ndarray) -> np.ndarray:
@@ -185,17 +171,19 @@ class TorsionMap(Interactions):
 
     Args:
         table: The map.
-        first: The first torsions, M of them.
-        second: The second ones.
+        first: Atoms of the first torsions, (M, 4).
+        second: Those of the second ones.
     """
 
-    def __init__(self, table: SplineTable, first: Measured, second: Measured) -> None:
-        super().__init__(*first.vectors, *second.vectors)
-        self.table, self.first, self.second = table, first, second
+    def __init__(
+        self, table: SplineTable, first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]
+    ) -> None:
+        super().__init__(*_TORSION.vectors(first), *_TORSION.vectors(second))
+        self.table = table
 
     def energies(self, *vectors: Vector) -> Tensor:
         """Energy of each interaction."""
-        return self.table(self.first(*vectors[:3]), self.second(*vectors[3:]))
+        return self.table(geometry.torsion(*vectors[:3]), geometry.torsion(*vectors[3:]))
 
 
 def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> list[Term]:
@@ -210,7 +198,7 @@ def torsion_map(force: openmm.CMAPTorsionForce, context: Context) -> list[Term]:
             grid = np.array(plain(energy)).reshape(size, size).T  # the first torsion runs fastest
             closed = np.pad(grid, (0, 1), mode="wrap")
             table = SplineTable(closed, [(0.0, 2 * math.pi)] * 2, periodic=True)
-            first, second = (Measured(_TORSION, [row[k : k + 4] for row in own]) for k in (1, 5))
+            first, second = ([row[k : k + 4] for row in own] for k in (1, 5))
             terms.append(TorsionMap(table, first, second))
     return terms
 

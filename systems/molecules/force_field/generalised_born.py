@@ -116,7 +116,7 @@ class _Rows(nn.Module):
         expression: The expression.
         n_rows: Number M of these atoms or pairs.
         owner: Whose values its rows add up to.
-        readings: What it may read, by the name in the expression.
+        readings: What it reads, by the name in the expression.
         constants: What is known beforehand, each (M,).
         numbers: Global parameters.
         cutoff: Distance beyond which a pair does not count, nm, or None.
@@ -137,9 +137,7 @@ class _Rows(nn.Module):
         self.expression, self.n_rows, self.owner = expression, n_rows, owner
         self.numbers, self.constants, self.cutoff = dict(numbers), Constants(constants), cutoff
         self.over_pairs = "r" in readings and readings["r"].key == _DISTANCE
-        always = {"r"} if self.over_pairs else set()
-        self.names = tuple(sorted(readings.keys() & (expression.variables | always)))
-        self.readings = nn.ModuleList(readings[name] for name in self.names)
+        self.names, self.readings = tuple(readings), nn.ModuleList(readings.values())
 
     def arguments(self, values: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """What it reads, each (M, B)."""
@@ -199,7 +197,7 @@ class ComputedValues(Term):
 
     def energy(self, *vectors: Vector) -> Tensor:
         """Energy of all stages."""
-        known, like = self._known(vectors), vectors[0][0].new_zeros(vectors[0][0].shape[1])
+        known, like = self._known(vectors)
         for stage in members(self.values, _Rows):
             known[stage.owner.key] = kept(stage.owner.back(stage(like, *stage.arguments(known))))
         rows = (stage(like, *stage.arguments(known)) for stage in members(self.energies, _Rows))
@@ -207,7 +205,7 @@ class ComputedValues(Term):
 
     def slopes(self, *vectors: Vector) -> tuple[Rows, list[Vector]]:
         """Energies of all stages, and the derivative in the vectors, from the last stage back."""
-        known, like = self._known(vectors), vectors[0][0].new_zeros(vectors[0][0].shape[1])
+        known, like = self._known(vectors)
         slopes: dict[str, Tensor] = {}
         partials: list[Rows] = []
         energies: Rows = []
@@ -225,10 +223,11 @@ class ComputedValues(Term):
                 stage.back(slopes, steps, stage.owner({stage.owner.key: weight}))
         return energies, self._along(slopes, known, vectors)
 
-    def _known(self, vectors: Sequence[Vector]) -> dict[str, Tensor]:
-        """Distances, and positions where they are needed."""
+    def _known(self, vectors: Sequence[Vector]) -> tuple[dict[str, Tensor], Tensor]:
+        """Distances, and positions where they are needed; and a zero for each configuration."""
+        like = vectors[0][0].new_zeros(vectors[0][0].shape[1])
         places = dict(zip(_AXES.values(), vectors[1], strict=True)) if len(vectors) > 1 else {}
-        return {_DISTANCE: kept(geometry.norm(vectors[0])), **places}
+        return {_DISTANCE: kept(geometry.norm(vectors[0])), **places}, like
 
     def _along(
         self, slopes: Mapping[str, Tensor], known: Mapping[str, Tensor], vectors: Sequence[Vector]
@@ -270,7 +269,7 @@ def _rows(
     """
     expression, count = Expression(stage.text, functions), definition.n_atoms
     if stage.kind == _SINGLE:
-        single = {name: _Reading(key) for name, key in known.items()}
+        single = {n: _Reading(key) for n, key in known.items() if n in expression.variables}
         return _Rows(
             expression, count, _Reading(stage.name), single, definition.parameters,
             definition.numbers,
@@ -285,6 +284,7 @@ def _rows(
     readings = {
         f"{name}{k + 1}": _Reading(key, rows[:, k], count)
         for name, key in known.items() if key == name for k in (0, 1)
+        if f"{name}{k + 1}" in expression.variables
     }  # fmt: skip
     every = len(place) == n_pairs and not both_ways
     readings["r"] = _Reading(_DISTANCE, None if every else place, n_pairs)
