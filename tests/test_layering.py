@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN: dict[str, set[str]] = {
     "openmm": {"systems.molecules"},
     "matplotlib": {"boltzgen.plots"},
+    "numba": {"systems.lattices"},
     "rich": set(),
     "tqdm": set(),
     "argparse": set(),

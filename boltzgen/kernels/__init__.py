@@ -2,6 +2,7 @@
 
 from boltzgen.kernels.adaptation import AveragingState, DualAveraging, tune
 from boltzgen.kernels.common import ChainState, Info
+from boltzgen.kernels.fourier import FourierScale
 from boltzgen.kernels.hmc import HMC
 from boltzgen.kernels.langevin import Langevin, LangevinState
 from boltzgen.kernels.mala import MALA
@@ -23,6 +24,7 @@ __all__ = [
     "ExchangeInfo",
     "ExchangeRecord",
     "ExchangeState",
+    "FourierScale",
     "Info",
     "Langevin",
     "LangevinState",

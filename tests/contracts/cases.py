@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from systems.capped import CappedTarget
 from systems.charts import ChartedTarget, fit_chart
+from systems.lattices import CanonicalPhi4, ContinuousIsing, HoppingPhi4, Ising, KineticPhi4
 from systems.molecules import OpenMMTarget, TensorTarget, named
 from systems.toys import (
     DoubleWell2D,
@@ -52,6 +53,14 @@ TARGETS: dict[str, TargetCase] = {
     "GaussianMixture": TargetCase(GaussianMixture),
     "OpenMMTarget": TargetCase(lambda: OpenMMTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
     "TensorTarget": TargetCase(lambda: TensorTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
+    "HoppingPhi4, one control": TargetCase(lambda: HoppingPhi4((4, 3), {"lambda": 0.02})),
+    "HoppingPhi4, three dimensions": TargetCase(lambda: HoppingPhi4((2, 3, 4))),
+    "KineticPhi4": TargetCase(lambda: KineticPhi4((4, 4))),
+    "CanonicalPhi4": TargetCase(lambda: CanonicalPhi4((5,))),
+    "Ising": TargetCase(lambda: Ising((4, 4))),
+    "Ising, three controls": TargetCase(lambda: Ising((3, 4), {})),
+    "ContinuousIsing": TargetCase(lambda: ContinuousIsing((4, 4))),
+    "ContinuousIsing, three controls": TargetCase(lambda: ContinuousIsing((3, 4), {})),
     "CappedTarget": TargetCase(lambda: CappedTarget(DoubleWell2D(), 2.0, scale=1.0)),
     "ChartedTarget": TargetCase(
         lambda: ChartedTarget(OpenMMTarget(MOLECULE), chart()), charted, KELVIN, tolerance=1e-4

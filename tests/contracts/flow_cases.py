@@ -19,6 +19,16 @@ from boltzgen.flows import (
     VolumePreservingTransform,
     coupling_flow,
 )
+from boltzgen.flows.lattice import (
+    CheckerboardCoupling,
+    ControlEmbedding,
+    LatticeLayout,
+    ParityNetwork,
+    SpectralScaling,
+    SymmetricModeBase,
+    TranslationAverage,
+    lattice_flow,
+)
 from boltzgen.objectives import (
     CausalSampler,
     ControlGradient,
@@ -79,15 +89,39 @@ def recipe() -> Flow:
     return coupling_flow(MIXED, layers, n_bins=4, **SIZE)
 
 
+def embedding(n_controls: int = 1) -> ControlEmbedding:
+    return ControlEmbedding([0.5] * n_controls, [2.0] * n_controls, n_features=8)
+
+
+def checkerboard(shape: tuple[int, ...] = (4, 2), n_controls: int = 1) -> CheckerboardCoupling:
+    network = ParityNetwork(
+        len(shape), embedding(n_controls), n_even=2, n_odd=2, n_channels=4, n_blocks=1, kernel=3
+    )
+    return CheckerboardCoupling(shape, network, unchanged=1)
+
+
+def small_lattice_flow() -> Flow:
+    return lattice_flow(LatticeLayout((4, 2), [0.5], [2.0]), n_couplings=2, n_channels=4)
+
+
 BIJECTIONS = {
     "Coupling, affine": BijectionCase(affine),
     "Coupling, no control": BijectionCase(lambda: affine(UNCONDITIONAL)),
     "Coupling, volume preserving": BijectionCase(volume_preserving),
     "Coupling, splines": BijectionCase(mixed, draw_mixed, period=PERIOD),
     "Chain": BijectionCase(lambda: Chain([mixed(), other_half()]), draw_mixed, period=PERIOD),
+    "CheckerboardCoupling": BijectionCase(checkerboard),
+    "CheckerboardCoupling, one dimension": BijectionCase(lambda: checkerboard((6,))),
+    "CheckerboardCoupling, three dimensions": BijectionCase(lambda: checkerboard((2, 2, 4))),
+    "CheckerboardCoupling, two controls": BijectionCase(lambda: checkerboard((4, 2), 2)),
+    "SpectralScaling": BijectionCase(lambda: SpectralScaling((4, 3), embedding())),
+    "SpectralScaling, one dimension": BijectionCase(lambda: SpectralScaling((5,), embedding())),
 }
 
 DENSITIES = {
+    "SymmetricModeBase": DensityCase(lambda: SymmetricModeBase((3, 2), embedding())),
+    "TranslationAverage": DensityCase(lambda: TranslationAverage(small_lattice_flow())),
+    "Flow, lattice": DensityCase(small_lattice_flow),
     "ScaledBase": DensityCase(lambda: ScaledBase(MIXED.periodic, MIXED.reference)),
     "ScaledBase, no control": DensityCase(
         lambda: ScaledBase(UNCONDITIONAL.periodic, UNCONDITIONAL.reference)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from boltzgen.errors import NonFiniteError
-from boltzgen.kernels import HMC, MALA, Info, Langevin, ReplicaExchange
+from boltzgen.kernels import HMC, MALA, FourierScale, Info, Langevin, ReplicaExchange
 from systems.toys import DoubleWell2D, HarmonicWell
 from tests.boltzgen.kernels.exact import DOUBLE, assert_stationary, started
 from tests.contracts.discovery import concrete_classes
@@ -21,6 +21,10 @@ def hmc(target):
     return HMC(target, step_size=0.5, n_leapfrog=3, scale=SCALE)
 
 
+def hmc_in_fourier_space(target):
+    return HMC(target, step_size=0.5, n_leapfrog=3, scale=FourierScale(SCALE))
+
+
 def langevin(target):
     return Langevin(target, step_size=0.7, friction=0.7, scale=SCALE, metropolis=True)
 
@@ -29,7 +33,7 @@ def exchange(target):
     return ReplicaExchange(target, hmc(target), n_rungs=len(LADDER), n_inner=2)
 
 
-MAKERS = (mala, hmc, langevin, exchange)
+MAKERS = (mala, hmc, hmc_in_fourier_space, langevin, exchange)
 
 
 def test_every_kernel_is_tested_here():
