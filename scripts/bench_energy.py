@@ -27,7 +27,7 @@ from openmm import app
 from torch import Tensor
 
 from boltzgen.storage import write_json
-from pipeline.arguments import device, positive_count
+from pipeline.command_line import device, positive_count
 from pipeline.console import print_table
 from pipeline.timing import median_seconds
 from systems.molecules import MolecularSystem, OpenMMTarget, TensorTarget, named

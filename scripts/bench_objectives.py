@@ -37,7 +37,7 @@ from boltzgen.objectives import (
 )
 from boltzgen.protocols import Batch, Objective, Target
 from boltzgen.storage import write_json
-from pipeline.arguments import positive_count
+from pipeline.command_line import positive_count
 from pipeline.console import print_table
 from pipeline.model import Model, load_model
 from pipeline.run_directory import RunDirectory

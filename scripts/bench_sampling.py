@@ -24,7 +24,8 @@ import torch
 
 from boltzgen.storage import write_json
 from pipeline.angles import AnglePair, find_angles
-from pipeline.arguments import Parser, add_molecule, load_molecule, positive_count
+from pipeline.arguments import add_molecule, load_molecule
+from pipeline.command_line import Parser, positive_count
 from pipeline.console import ProgressBar, print_table
 from pipeline.convergence import Convergence, convergence
 from pipeline.reference import in_order

@@ -23,14 +23,8 @@ from boltzgen.estimators import (
     pareto_khat,
 )
 from boltzgen.storage import write_json
-from pipeline.arguments import (
-    Parser,
-    make_folder,
-    positive_count,
-    sample_count,
-    seed,
-    temperature_list,
-)
+from pipeline.arguments import temperature_list
+from pipeline.command_line import Parser, make_folder, positive_count, sample_count, seed
 from pipeline.console import print_table
 from pipeline.evaluation import cross_energies
 from pipeline.generation import check_temperature, draw

@@ -19,14 +19,8 @@ from numpy.random import default_rng
 
 from boltzgen.errors import CorruptFileError, NonFiniteError
 from boltzgen.estimators import describe_khat, normalise, pareto_khat, reverse_ess
-from pipeline.arguments import (
-    Parser,
-    make_folder,
-    positive_count,
-    sample_count,
-    seed,
-    temperature_list,
-)
+from pipeline.arguments import temperature_list
+from pipeline.command_line import Parser, make_folder, positive_count, sample_count, seed
 from pipeline.generation import WeightedSamples, check_temperature, draw
 from pipeline.model import load_model
 from pipeline.run_directory import RunDirectory

@@ -21,17 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.angles import find_angles
-from pipeline.arguments import (
-    EXPECTED,
-    Parser,
-    add_cache,
-    add_molecule,
-    load_molecule,
-    make_folder,
-    positive_count,
-    seed,
-    temperature_range,
-)
+from pipeline.arguments import EXPECTED, add_cache, add_molecule, load_molecule, temperature_range
+from pipeline.command_line import Parser, make_folder, positive_count, seed
 from pipeline.console import ProgressBar, print_table
 from pipeline.convergence import convergence
 from pipeline.reference import analyse, reference_frames

@@ -27,20 +27,10 @@ from numpy.random import default_rng
 from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples, write_u_kn
 from pipeline.angles import AnglePair, find_angles
-from pipeline.arguments import (
-    EXPECTED,
-    Parser,
-    add_cache,
-    add_molecule,
-    device,
-    load_molecule,
-    make_folder,
-    positive_count,
-    positive_number,
-    seed,
-    temperature_range,
-)
+from pipeline.arguments import EXPECTED, add_cache, add_molecule, load_molecule, temperature_range
+from pipeline.command_line import Parser, device, make_folder, positive_count, positive_number, seed
 from pipeline.evaluation import Evaluation, Frames, Request, blocks_of, evaluate
+from pipeline.learning import training_history
 from pipeline.model import load_model
 from pipeline.page import compose
 from pipeline.reference import Agreement, compare, reference_frames
@@ -55,7 +45,6 @@ from pipeline.stages import (
     describe_data,
     make_data,
     train,
-    training_history,
 )
 from pipeline.story import Story
 from pipeline.summary import (

@@ -11,6 +11,7 @@ from boltzgen.estimators.conditional import (
     conditional_free_energies,
     mixture_free_energies,
 )
+from boltzgen.estimators.derived import function_of_means
 from boltzgen.estimators.histograms import Populations
 from boltzgen.estimators.mbar import FreeEnergies, bar, mbar
 from boltzgen.estimators.resampling import Estimate
@@ -69,6 +70,7 @@ __all__ = [
     "evidence_gap",
     "forward_ess",
     "free_energy_surface",
+    "function_of_means",
     "independent_indices",
     "log_evidence",
     "mbar",

@@ -1,7 +1,7 @@
 """Losses as values: forward and reverse KL, TRADE, log-variance, and weighted sums of them."""
 
 from boltzgen.objectives.control_gradient import ControlGradient
-from boltzgen.objectives.controls import ControlSampler, LogUniform
+from boltzgen.objectives.controls import ControlSampler, LogUniform, UniformBox
 from boltzgen.objectives.derivatives import (
     CentralDifference,
     ControlDerivative,
@@ -41,6 +41,7 @@ __all__ = [
     "ReverseKL",
     "Squared",
     "Term",
+    "UniformBox",
     "Weighted",
     "log_spaced_grid",
     "regularise",

@@ -6,6 +6,8 @@ References:
     arXiv:2203.07404.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -63,21 +65,35 @@ class ControlGrid(nn.Module):
         return index + gap.sign() * steps.minimum(gap.abs())
 
 
-def log_spaced_grid(low: float, high: float, n_values: int, boundary: float) -> ControlGrid:
-    """Values spaced evenly in log c from low to high, with `boundary` put in if it is missing."""
+def log_spaced_grid(
+    low: float, high: float, n_values: int, boundary: float | Sequence[float]
+) -> ControlGrid:
+    """Values spaced evenly in log c from low to high, with boundaries put in if they are missing.
+
+    Args:
+        low: Smallest value, positive.
+        high: Largest value.
+        n_values: How many, before boundaries are put in.
+        boundary: The value where data exist, or several.
+
+    Raises:
+        ValueError: There are fewer than two values or no boundary.
+    """
     check_at_least("n_values", n_values, 2)
     values = torch.logspace(
         torch.tensor(low).log10().item(), torch.tensor(high).log10().item(), n_values,
         dtype=torch.float64,
     )  # fmt: skip
     values[0], values[-1] = low, high
-    nearest = int((values - boundary).abs().argmin())
-    if abs(float(values[nearest]) - boundary) <= 1e-9 * boundary:
-        values[nearest] = boundary
-    else:
-        values = torch.cat([values, values.new_tensor([boundary])]).sort().values
-    index = int((values == boundary).nonzero()[0, 0])
-    return ControlGrid(values, (index,))
+    boundaries = [boundary] if isinstance(boundary, int | float) else list(boundary)
+    for known in boundaries:
+        nearest = int((values - known).abs().argmin())
+        if abs(float(values[nearest]) - known) <= 1e-9 * known:
+            values[nearest] = known
+        else:
+            values = torch.cat([values, values.new_tensor([known])]).sort().values
+    indices = tuple(int((values == known).nonzero()[0, 0]) for known in boundaries)
+    return ControlGrid(values, indices)
 
 
 class CausalSampler(nn.Module):

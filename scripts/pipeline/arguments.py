@@ -2,12 +2,7 @@
 
 import argparse
 import math
-import os
-import re
 from pathlib import Path
-from typing import NoReturn
-
-import torch
 
 from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
 from systems.molecules import (
@@ -29,33 +24,12 @@ EXPECTED = (
     SimulationError,
 )  # fmt: skip
 """What a script for molecules turns into one line on the terminal."""
-_MAX_SEED = 2**63 - 1
 _OPTIONS = {
     "name": "--system", "pdb": "--pdb", "forcefields": "--forcefield", "prmtop": "--prmtop",
     "inpcrd": "--inpcrd", "system_xml": "--xml", "implicit_solvent": "--solvent",
     "constraints": "--constraints",
 }  # fmt: skip
 _MOLECULE = ("system", "pdb", "forcefield", "prmtop", "inpcrd", "solvent", "xml", "constraints")
-
-
-class Parser(argparse.ArgumentParser):
-    """A command line described by a text, which answers a mistake with one line.
-
-    Args:
-        description: The text, printed as it is.
-    """
-
-    def __init__(self, description: str | None) -> None:
-        super().__init__(
-            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        # "-100:300" is a bad temperature range, not an unknown option.
-        self._negative_number_matcher = re.compile(r"-\d")
-
-    def error(self, message: str) -> NoReturn:
-        """Name the argument and leave."""
-        program, mistake = Path(self.prog).stem, message.removeprefix("argument ")
-        self.exit(2, f"{program}: {mistake} (--help says more)\n")
 
 
 def temperature_range(text: str) -> tuple[float, float]:
@@ -86,38 +60,6 @@ def _temperature(part: str, text: str) -> float:
             f"expected temperatures in kelvin above 0, got {part!r} in {text!r}"
         )
     return value
-
-
-def positive_count(text: str) -> int:
-    """Read a whole number above 0."""
-    return _whole_number(text, 1, "above 0")
-
-
-def sample_count(text: str) -> int:
-    """Read a number of samples that has a spread."""
-    return _whole_number(text, 2, "above 1")
-
-
-def seed(text: str) -> int:
-    """Read a seed."""
-    return _whole_number(text, 0, f"from 0 to {_MAX_SEED}")
-
-
-def positive_number(text: str) -> float:
-    """Read a number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
-
-
-def _whole_number(text: str, least: int, words: str) -> int:
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= _MAX_SEED):
-        raise argparse.ArgumentTypeError(f"expected a whole number {words}, got {text!r}")
-    return int(text)
 
 
 def add_molecule(parser: argparse.ArgumentParser) -> None:
@@ -182,32 +124,3 @@ def _load_molecule(arguments: argparse.Namespace) -> MolecularSystem:
         "or --xml with --pdb; --solvent goes with --prmtop, --constraints with --pdb --forcefield "
         f"or --prmtop; got {', '.join('--' + name for name in sorted(given))}"
     )
-
-
-def make_folder(argument: str, path: Path) -> None:
-    """Make a directory, or see that files can be written in it.
-
-    Raises:
-        ValueError: It cannot be; names the argument.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"{argument}: cannot make the directory {path}: {error.strerror}"
-        ) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ValueError(f"{argument}: cannot write in the directory {path}")
-
-
-def device(text: str) -> torch.device:
-    """Read a device that is there."""
-    try:
-        found = torch.device(text)
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise argparse.ArgumentTypeError(
-            f"expected cpu or a device here, got {text!r}: {reason}"
-        ) from None
-    return found

@@ -16,7 +16,7 @@ from boltzgen.storage import (
     write_json,
     write_u_kn,
 )
-from pipeline.arguments import make_folder
+from pipeline.command_line import make_folder
 from pipeline.reference_page import ReferenceStory, compose, ramachandran
 from pipeline.run_directory import write_pdb
 from pipeline.summary import versions

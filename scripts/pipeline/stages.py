@@ -1,16 +1,14 @@
 """The two stages before evaluation: data and training."""
 
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from boltzgen.storage import MetricsLog, read_metrics, truncate_metrics
-from boltzgen.training import RandomBatches, Trainer, load_checkpoint, run_with_checkpoints
+from boltzgen.training import RandomBatches, Trainer
 from pipeline.console import ProgressBar
+from pipeline.learning import learn
 from pipeline.model import build_chart, build_objective, new_flow, save_model, streams
 from pipeline.run_directory import RunDirectory
 from pipeline.sampling import SamplingSettings, as_trajectories, sample_molecule
@@ -237,49 +235,12 @@ def train(
         RandomBatches(chart_data, controls, batch_size=config.objective.batch_size),
         config.train, generator=streams(config)[1],
     )  # fmt: skip
-    before = _resume(run, trainer, ledger)
-    started = time.monotonic()
-
-    def metadata() -> dict[str, str]:
-        seconds = before + time.monotonic() - started
-        counts = {k: v for k, v in ledger.as_dict().items() if k == "training"}
-        return {"ledger": json.dumps(counts), "seconds": repr(seconds)}
-
-    steps = run_with_checkpoints(
-        trainer, run.checkpoint, every=config.checkpoint_every, metadata=metadata
-    )
-    with (
-        MetricsLog(run.metrics) as log,
-        ledger.phase("training"),
-        ProgressBar("training", unit="step", enabled=around.show_progress) as progress,
-    ):
-        progress(trainer.step, config.train.n_steps)
-        for record in steps:
-            log.append({"step": record.step, **record.metrics})
-            progress(record.step, record.n_steps)
-            shown = ("nll", "trade_rms", "log_variance_rms")
-            progress.say({k: record.metrics[k] for k in shown if k in record.metrics})
+    seconds = learn(
+        run, trainer, every=config.checkpoint_every, ledger=ledger,
+        shown=("nll", "trade_rms", "log_variance_rms"), show_progress=around.show_progress,
+    )  # fmt: skip
     save_model(run, trainer, data.chart, config)
-    return before + time.monotonic() - started
-
-
-def _resume(run: RunDirectory, trainer: Trainer, ledger: EnergyLedger) -> float:
-    """Take up the checkpoint, if there is one; return the seconds spent before it."""
-    if not run.checkpoint.exists():
-        if run.metrics.exists():
-            truncate_metrics(run.metrics, last_step=0)
-        return 0.0
-    metadata = load_checkpoint(run.checkpoint, trainer)
-    for phase, count in json.loads(metadata["ledger"]).items():
-        ledger.add(count, phase=phase)
-    if run.metrics.exists():
-        truncate_metrics(run.metrics, last_step=trainer.step)
-    return float(metadata["seconds"])
-
-
-def training_history(run: RunDirectory) -> list[dict[str, float]]:
-    """Metrics of all steps."""
-    return read_metrics(run.metrics)
+    return seconds
 
 
 def describe_data(data: Data) -> dict[str, object]:

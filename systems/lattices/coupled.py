@@ -68,6 +68,20 @@ class CoupledTarget(ABC):
         self._check_couplings(ordered)
         return ordered
 
+    def check_couplings(self, couplings: Mapping[str, float]) -> None:
+        """See that the action is bounded below at these couplings.
+
+        Raises:
+            ValueError: It is not, or a coupling is missing, unknown or not finite.
+        """
+        if set(couplings) != set(self.coupling_names):
+            raise ValueError(
+                f"couplings: expected {', '.join(self.coupling_names)}, got {', '.join(couplings)}"
+            )
+        self._check_couplings(
+            {n: torch.tensor([couplings[n]], dtype=torch.float64) for n in self.coupling_names}
+        )
+
     def energy(self, x: Tensor, c: Tensor | float) -> Tensor:
         """Action: configurations (B, *shape) and controls (B, C) -> (B,), dimensionless.
 

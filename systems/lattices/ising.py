@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
@@ -181,8 +180,3 @@ class ContinuousIsing(CoupledTarget):
         mixed = torch.fft.fftn(spins, dim=axes) * spectrum
         mixed = mixed + torch.fft.fftn(white, dim=axes) * spectrum.sqrt()
         return torch.fft.ifftn(mixed, dim=axes).real
-
-
-def critical_temperature() -> float:
-    """T_c / J = 2 / log(1 + sqrt 2) of the square lattice (Onsager 1944)."""
-    return 2 / float(np.log1p(np.sqrt(2)))

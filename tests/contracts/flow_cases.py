@@ -24,8 +24,11 @@ from boltzgen.flows.lattice import (
     ControlEmbedding,
     LatticeLayout,
     ParityNetwork,
+    ParityTransform,
+    SinhArcsinh,
     SpectralScaling,
     SymmetricModeBase,
+    TanhStep,
     TranslationAverage,
     lattice_flow,
 )
@@ -93,11 +96,14 @@ def embedding(n_controls: int = 1) -> ControlEmbedding:
     return ControlEmbedding([0.5] * n_controls, [2.0] * n_controls, n_features=8)
 
 
-def checkerboard(shape: tuple[int, ...] = (4, 2), n_controls: int = 1) -> CheckerboardCoupling:
+def checkerboard(
+    shape: tuple[int, ...] = (4, 2), n_controls: int = 1, transform: ParityTransform | None = None
+) -> CheckerboardCoupling:
+    kind = transform or SinhArcsinh()
     network = ParityNetwork(
-        len(shape), embedding(n_controls), n_even=2, n_odd=2, n_channels=4, n_blocks=1, kernel=3
+        len(shape), embedding(n_controls), n_even=kind.n_even, n_odd=kind.n_odd, n_channels=4
     )
-    return CheckerboardCoupling(shape, network, unchanged=1)
+    return CheckerboardCoupling(shape, network, kind, unchanged=1)
 
 
 def small_lattice_flow() -> Flow:
@@ -114,6 +120,7 @@ BIJECTIONS = {
     "CheckerboardCoupling, one dimension": BijectionCase(lambda: checkerboard((6,))),
     "CheckerboardCoupling, three dimensions": BijectionCase(lambda: checkerboard((2, 2, 4))),
     "CheckerboardCoupling, two controls": BijectionCase(lambda: checkerboard((4, 2), 2)),
+    "CheckerboardCoupling, step": BijectionCase(lambda: checkerboard(transform=TanhStep())),
     "SpectralScaling": BijectionCase(lambda: SpectralScaling((4, 3), embedding())),
     "SpectralScaling, one dimension": BijectionCase(lambda: SpectralScaling((5,), embedding())),
 }

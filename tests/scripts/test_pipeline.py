@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.angles import find_angles
-from pipeline.arguments import (
-    Parser,
-    add_molecule,
-    load_molecule,
-    make_folder,
-    positive_count,
-    sample_count,
-    seed,
-    temperature_list,
-    temperature_range,
-)
+from pipeline.arguments import add_molecule, load_molecule, temperature_list, temperature_range
+from pipeline.command_line import Parser, make_folder, positive_count, sample_count, seed
 from pipeline.evaluation import chain_blocks
 from pipeline.run_directory import RunDirectory
 from pipeline.settings import PRESETS, RunConfig

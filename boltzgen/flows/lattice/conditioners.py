@@ -82,6 +82,7 @@ class ParityNetwork(nn.Module):
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"kernel: expected an odd number above 0, got {kernel}")
         self.n_dims, self.embedding = n_dims, embedding
+        self.n_even, self.n_odd = n_even, n_odd
         window = [kernel] * n_dims
         self.first = nn.Parameter(torch.randn(n_channels, 2, *window) / (2 * kernel**n_dims) ** 0.5)
         scale = (n_channels * kernel**n_dims) ** -0.5

@@ -10,6 +10,7 @@ from boltzgen.flows.lattice.checkerboard import CheckerboardCoupling, check_even
 from boltzgen.flows.lattice.conditioners import ControlEmbedding, ParityNetwork
 from boltzgen.flows.lattice.modes import SymmetricModeBase
 from boltzgen.flows.lattice.spectral import SpectralScaling
+from boltzgen.flows.lattice.transforms import ParityTransform, SinhArcsinh
 
 _N_FEATURES = 32
 
@@ -30,6 +31,7 @@ class LatticeLayout(NamedTuple):
 
 def lattice_flow(
     layout: LatticeLayout,
+    transform: ParityTransform | None = None,
     *,
     n_couplings: int = 4,
     n_channels: int = 16,
@@ -46,6 +48,8 @@ def lattice_flow(
 
     Args:
         layout: The lattice and the ranges of the controls.
+        transform: The map of a site in the couplings, `SinhArcsinh` unless given.
+        transform: The map of a site in the couplings; `SinhArcsinh` unless given.
         n_couplings: Checkerboard couplings, on alternating sublattices.
         n_channels: Width of their networks.
         n_blocks: Residual blocks of their networks.
@@ -65,6 +69,7 @@ def lattice_flow(
     """
     check_even("layout", layout.shape)
     check_at_least("n_couplings", n_couplings, 0)
+    kind = transform or SinhArcsinh()
 
     def embedding() -> ControlEmbedding:
         return ControlEmbedding(layout.low, layout.high, n_features=_N_FEATURES)
@@ -73,9 +78,10 @@ def lattice_flow(
         CheckerboardCoupling(
             layout.shape,
             ParityNetwork(
-                len(layout.shape), embedding(), n_even=2, n_odd=2,
+                len(layout.shape), embedding(), n_even=kind.n_even, n_odd=kind.n_odd,
                 n_channels=n_channels, n_blocks=n_blocks, kernel=kernel,
             ),
+            kind,
             unchanged=index % 2,
         )
         for index in range(n_couplings)

@@ -119,3 +119,12 @@ def test_bad_boundaries_and_samplers():
             CausalSampler(make_grid(3, (0,)), **options)
     with pytest.raises(ValueError, match="n_values"):
         log_spaced_grid(1.0, 2.0, 1, 1.0)
+
+
+def test_a_grid_may_have_several_boundaries():
+    grid = log_spaced_grid(0.22, 0.32, 11, boundary=(0.25, 0.29))
+    assert [round(float(grid.values[i]), 12) for i in grid.boundaries] == [0.25, 0.29]
+    assert len(grid) == 13
+    assert bool((grid.values.diff() > 0).all())
+    assert float(grid.values[0]) == 0.22
+    assert float(grid.values[-1]) == 0.32

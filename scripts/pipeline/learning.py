@@ -1,0 +1,77 @@
+"""Training with a bar, a log of every step, and checkpoints from which it goes on."""
+
+import json
+import time
+from collections.abc import Sequence
+
+from boltzgen.storage import MetricsLog, read_metrics, truncate_metrics
+from boltzgen.training import Trainer, load_checkpoint, run_with_checkpoints
+from pipeline.console import ProgressBar
+from pipeline.run_folder import ConfigT, RunFolder
+from systems.ledger import EnergyLedger
+
+
+def learn(
+    run: RunFolder[ConfigT],
+    trainer: Trainer,
+    *,
+    every: int,
+    ledger: EnergyLedger,
+    shown: Sequence[str],
+    show_progress: bool,
+) -> float:
+    """Train to the end, or go on from the checkpoint to the end.
+
+    Args:
+        run: Where checkpoint and metrics lie.
+        trainer: New; restored here.
+        every: Steps between checkpoints.
+        ledger: Counts energy calls, booked under "training".
+        shown: Metrics at the end of the bar.
+        show_progress: Whether to show it.
+
+    Returns:
+        Seconds of training, those of earlier pieces included.
+
+    Raises:
+        NonFiniteError: The loss or gradient is not finite; names the last good checkpoint.
+    """
+    before = _resume(run, trainer, ledger)
+    started = time.monotonic()
+
+    def metadata() -> dict[str, str]:
+        seconds = before + time.monotonic() - started
+        counts = {k: v for k, v in ledger.as_dict().items() if k == "training"}
+        return {"ledger": json.dumps(counts), "seconds": repr(seconds)}
+
+    steps = run_with_checkpoints(trainer, run.checkpoint, every=every, metadata=metadata)
+    with (
+        MetricsLog(run.metrics) as log,
+        ledger.phase("training"),
+        ProgressBar("training", unit="step", enabled=show_progress) as progress,
+    ):
+        progress(trainer.step, trainer.config.n_steps)
+        for record in steps:
+            log.append({"step": record.step, **record.metrics})
+            progress(record.step, record.n_steps)
+            progress.say({k: record.metrics[k] for k in shown if k in record.metrics})
+    return before + time.monotonic() - started
+
+
+def _resume(run: RunFolder[ConfigT], trainer: Trainer, ledger: EnergyLedger) -> float:
+    """Take up the checkpoint, if there is one; return the seconds spent before it."""
+    if not run.checkpoint.exists():
+        if run.metrics.exists():
+            truncate_metrics(run.metrics, last_step=0)
+        return 0.0
+    metadata = load_checkpoint(run.checkpoint, trainer)
+    for phase, count in json.loads(metadata["ledger"]).items():
+        ledger.add(count, phase=phase)
+    if run.metrics.exists():
+        truncate_metrics(run.metrics, last_step=trainer.step)
+    return float(metadata["seconds"])
+
+
+def training_history(run: RunFolder[ConfigT]) -> list[dict[str, float]]:
+    """Metrics of all steps."""
+    return read_metrics(run.metrics)
