@@ -12,6 +12,7 @@ from boltzgen.estimators.conditional import (
     mixture_free_energies,
 )
 from boltzgen.estimators.derived import function_of_means
+from boltzgen.estimators.gamma_method import GammaEstimate, gamma_method
 from boltzgen.estimators.histograms import Populations
 from boltzgen.estimators.mbar import FreeEnergies, bar, mbar
 from boltzgen.estimators.resampling import Estimate
@@ -52,6 +53,7 @@ __all__ = [
     "Energetics",
     "Estimate",
     "FreeEnergies",
+    "GammaEstimate",
     "HistogramDistance",
     "Populations",
     "Profile",
@@ -71,6 +73,7 @@ __all__ = [
     "forward_ess",
     "free_energy_surface",
     "function_of_means",
+    "gamma_method",
     "independent_indices",
     "log_evidence",
     "mbar",

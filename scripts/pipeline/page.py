@@ -2,12 +2,12 @@
 
 from boltzgen.estimators import reliable
 from boltzgen.report import ReportContent, Table
+from pipeline.curves import training_section
 from pipeline.evaluation import AtTemperature
 from pipeline.sections import (
     energies_section,
     mbar_section,
     thermodynamics_section,
-    training_section,
     weights_section,
 )
 from pipeline.story import Story
@@ -21,7 +21,7 @@ def compose(story: Story) -> ReportContent:
     sections = [weights_section(story), thermodynamics_section(story), energies_section(story)]
     if story.angles is not None:
         sections.append(surfaces_section(story, story.angles))
-    sections += [mbar_section(story), training_section(story)]
+    sections += [mbar_section(story), training_section(story.history)]
     return ReportContent(
         title=f"Boltzmann generator of {config.system}",
         subtitle=f"{config.low:g} K to {config.high:g} K, trained on molecular dynamics at "

@@ -1,4 +1,4 @@
-"""Sections of the report on weights, thermodynamics, energies, MBAR and training."""
+"""Sections of the report on weights, thermodynamics, energies and MBAR."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,6 @@ from boltzgen.plots import (
     draw_khat,
     draw_over_temperature,
     draw_overlap,
-    draw_training,
     new_figure,
     to_png,
 )
@@ -21,7 +20,6 @@ from pipeline.evaluation import AtTemperature, Evaluation, Frames
 from pipeline.story import Story, shown_points
 from pipeline.summary import percent
 
-_WINDOW = 50
 _N_ENERGY_BINS = 60
 
 
@@ -210,41 +208,6 @@ def mbar_section(story: Story) -> Section:
                 caption=f"Effective samples out of {free.weights.shape[0]} at each temperature.",
             )
         ],
-    )
-
-
-def training_section(story: Story) -> Section:
-    """Training curves."""
-    names = {
-        "nll": "negative log-likelihood of the data / nats",
-        "trade_rms": "rms TRADE residual, d log q / d log T",
-        "log_variance_rms": "rms log-weight of samples",
-        "data_log_variance_rms": "rms log-weight of data",
-        "gradient_norm": "gradient norm",
-    }
-    shown = [name for name in names if any(name in row for row in story.history)]
-    figure = new_figure(-(-len(shown) // 2), 2, width=9.5)
-    for ax in figure.axes[len(shown) :]:
-        ax.remove()
-    for ax, name in zip(figure.axes, shown, strict=True):
-        rows = [(row["step"], row[name]) for row in story.history if row.get(name) is not None]
-        steps, values = (np.array(column) for column in zip(*rows, strict=True))
-        smooth = _running_median(values)
-        draw_training(steps, {name: values}, ax, label=names[name], smoothed={name: smooth})
-        if name != "nll":
-            ax.set_yscale("log")
-    return Section(
-        title="Training",
-        text="Faint: every step. Full: running median.",
-        figures=[Figure(image=to_png(figure), caption="Training curves.", wide=True)],
-    )
-
-
-def _running_median(values: np.ndarray) -> np.ndarray:
-    """Running median over a window that shrinks at the ends."""
-    half = max(1, min(_WINDOW, values.size // 10) // 2)
-    return np.array(
-        [np.median(values[max(0, i - half) : i + half + 1]) for i in range(values.size)]
     )
 
 

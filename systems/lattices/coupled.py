@@ -65,7 +65,7 @@ class CoupledTarget(ABC):
         found = {name: c[:, i] for i, name in enumerate(self.control_names)}
         found |= {name: c.new_full((n,), value) for name, value in self.fixed.items()}
         ordered = {name: found[name] for name in self.coupling_names}
-        self._check_couplings(ordered)
+        self._check(ordered)
         return ordered
 
     def check_couplings(self, couplings: Mapping[str, float]) -> None:
@@ -78,9 +78,14 @@ class CoupledTarget(ABC):
             raise ValueError(
                 f"couplings: expected {', '.join(self.coupling_names)}, got {', '.join(couplings)}"
             )
-        self._check_couplings(
+        self._check(
             {n: torch.tensor([couplings[n]], dtype=torch.float64) for n in self.coupling_names}
         )
+
+    def _check(self, couplings: Mapping[str, Tensor]) -> None:
+        for name, value in couplings.items():
+            require(name, value.isfinite(), "a finite number", value)
+        self._check_couplings(couplings)
 
     def energy(self, x: Tensor, c: Tensor | float) -> Tensor:
         """Action: configurations (B, *shape) and controls (B, C) -> (B,), dimensionless.

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -181,33 +183,40 @@ def _wait_for(condition, *, seconds=60):
     return found
 
 
-def _kill_a_worker(folder, finished):
-    """Kill the process that began the last point, once there are results; note those."""
-    _wait_for(lambda: len(list((folder / "s").glob("*.h5"))) > 1)
+def _kill_the_worker_of(label, folder, finished):
+    """Kill the process that computes a point, and note which points are on the disk by then."""
+    (pid,) = _wait_for(lambda: begun(folder).get(label))
     finished.extend(path.name.rpartition("-")[0] for path in (folder / "s").glob("*.h5"))
-    (*_, pids) = begun(folder).values()
-    os.kill(pids[-1], signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
 
 
-def test_a_killed_worker_costs_only_what_it_was_computing(points, tmp_path, capsys):
+def test_a_killed_worker_costs_only_what_it_was_computing(points, tmp_path, capsys, recwarn):
+    some = points(8, {4: {"seconds": 1.5}}, seconds=0.2)
     finished = []
-    killer = threading.Thread(target=_kill_a_worker, args=(tmp_path, finished))
+    killer = threading.Thread(target=_kill_the_worker_of, args=("J=4", tmp_path, finished))
     killer.start()
-    results = run(points(8, seconds=0.3), tmp_path / "s", TWO)
+    with socket.socket() as port:
+        with suppress(OSError):  # taken already, which is as good
+            port.bind(("", 8787))  # where dask would like to have its dashboard
+            port.listen()
+        results = run(some, tmp_path / "s", TWO)
     killer.join()
     assert couplings(results) == list(range(8))
     attempts = {label: len(pids) for label, pids in begun(tmp_path).items()}
-    assert len(finished) > 1
+    assert len(finished) >= 2
     assert all(attempts[label] == 1 for label in finished)
+    assert attempts["J=4"] == 2
     assert sum(attempts.values()) <= 10
     store = PointStore(tmp_path / "s", measure)
-    assert [store.read(point).result["J"] for point in points(8, seconds=0.3)] == list(range(8))
-    assert "workers that died while computing: 1\n" in capsys.readouterr().err
+    assert [store.read(point).result["J"] for point in some] == list(range(8))
+    assert capsys.readouterr().err == "warning: workers that died while computing: 1\n"
+    assert len(recwarn) == 0
 
 
 PROGRAM = """
 import sys
 import time
+from pathlib import Path
 
 from sweep.cluster import ClusterSettings, run_points
 from sweep.points import Point
@@ -234,10 +243,11 @@ def test_ctrl_c_ends_program_and_workers_and_keeps_what_is_finished(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     process = start_python([program, tmp_path / "s"], cwd="/", start_new_session=True)
-    _wait_for(lambda: len(list((tmp_path / "s").glob("*.h5"))) == 2)
+    store = tmp_path / "s"
+    _wait_for(lambda: process.poll() is not None or len(list(store.glob("*.h5"))) == 2)
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=30)
-    assert printed == f"stopped; 2 of 3 points are kept in {tmp_path / 's'}, --resume goes on\n"
+    assert printed == f"stopped; 2 of 3 points are kept in {store}, --resume goes on\n"
     assert process.returncode == 130
     _wait_for(lambda: not _is_there(process.pid), seconds=20)
 

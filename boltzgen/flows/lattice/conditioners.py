@@ -48,7 +48,8 @@ class ParityNetwork(nn.Module):
 
     Odd features o start as a circular convolution of the field and of its mean over the lattice;
     even ones are made of their squares and of the controls; products of both are odd again:
-    o <- o + asinh(conv(o e)), e = silu(W [o^2 / (1 + o^2)] + embedding). No bias ever meets an odd
+    o <- o + r(conv(o e)), e = silu(W [o^2 / (1 + o^2)] + embedding), r(v) = v / (1 + v^2)^(1/4)
+    (which grows like a root; asinh is forty times slower on a CPU). No bias ever meets an odd
     feature, so both parities are exact, and so is equivariance under translations. The outputs are
     zero at the start.
 
@@ -108,10 +109,10 @@ class ParityNetwork(nn.Module):
         features = self.embedding(c)
         mean = self._wide(a.flatten(1).mean(1)).expand_as(a)
         gain = self._wide((0.3 * self.gain(features)).exp())
-        odd = (gain * self._convolve(torch.stack([a, mean], 1), self.first)).asinh()
+        odd = _tempered(gain * self._convolve(torch.stack([a, mean], 1), self.first))
         for weight, mixer, level in zip(self.weights, self.mixers, self.levels, strict=True):
             even = functional.silu(_mix(_bounded(odd), mixer) + self._wide(level(features)))
-            odd = odd + self._convolve(odd * even, weight).asinh()
+            odd = odd + _tempered(self._convolve(odd * even, weight))
         even = _mix(_bounded(odd), self.even) + self._wide(self.even_level(features))
         return even, _mix(odd, self.odd)
 
@@ -124,6 +125,10 @@ class ParityNetwork(nn.Module):
             x = _pad(x, reach, self.n_dims)
         convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[self.n_dims - 1]
         return convolve(x, weight)
+
+
+def _tempered(v: Tensor) -> Tensor:
+    return v * (1 + v.square()).sqrt().rsqrt()
 
 
 def _bounded(odd: Tensor) -> Tensor:

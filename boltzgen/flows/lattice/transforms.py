@@ -13,9 +13,9 @@ from torch.nn import functional
 
 _MAX_LOG_SCALE = 1.5
 _MAX_LOG_TAIL = 1.0
-_MAX_LOG_STEP = 4.0
-_MAX_LOG_RATE = 1.5
-_NEWTON_STEPS = 40
+_MAX_LOG_STEP = 3.0
+_MAX_LOG_RATE = 1.0
+_N_TURNS = 24
 _LAST_STEPS = 2
 
 
@@ -108,18 +108,21 @@ def _step(z: Tensor, b: Tensor, k: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _solve(y: Tensor, b: Tensor, k: Tensor, e: Tensor) -> Tensor:
-    """Z with y(z) = y, by Newton's method kept within a shrinking bracket."""
+    """Z with y(z) = y: halving of a bracket and Newton's method by turns, the latter at the end."""
     reach = (b.expm1() / k).abs()
     low, high = y - reach, y + reach
     z = y - (b.expm1() / k) * (k * (y + e)).tanh()
     z = torch.minimum(torch.maximum(z, low), high)
-    for _ in range(_NEWTON_STEPS):
+    for turn in range(_N_TURNS):
         value, slope = _step(z, b, k, e)
         above = value > y
         high, low = torch.where(above, z, high), torch.where(above, low, z)
-        new = z - (value - y) / slope
-        outside = (new < low) | (new > high)
-        z = torch.where(outside, 0.5 * (low + high), new)
+        middle = 0.5 * (low + high)
+        if turn % 2 and turn < _N_TURNS - _LAST_STEPS:
+            z = middle
+        else:
+            new = z - (value - y) / slope
+            z = torch.where((new < low) | (new > high), middle, new)
     return z
 
 

@@ -106,7 +106,7 @@ def _change(coarse: ScalarMoments, fine: ScalarMoments) -> float:
     """Largest difference: absolute in log Z, relative in the averages."""
     names = [field.name for field in fields(fine) if field.name != "log_partition"]
     pairs = [(getattr(coarse, name), getattr(fine, name)) for name in names]
-    floor = 1e-12 * fine.magnetisation_square  # averages of B vanish at t = 0
+    floor = 1e-3 * fine.magnetisation_square  # the average of B vanishes at t = 0
     relative = [abs(a - b) / (abs(b) + floor) for a, b in pairs]
     return max(abs(coarse.log_partition - fine.log_partition), *relative)
 

@@ -1,0 +1,106 @@
+"""Monte Carlo at the points of a sweep, and on the way to where log Z is known."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.config import from_mapping, to_mapping
+from boltzgen.random import spawn
+from sweep.flow_points import label_of
+from sweep.lattice import ChainSettings, Couplings, Lattice, LatticeConfig
+from sweep.models import open_lattice
+from sweep.points import Point, Result, Setting
+from sweep.settings import DataConfig, SweepConfig
+
+_STEPS_PER_ROOT = 0.6
+"""Steps on the way to the known end, for each square root of a site: a fluctuation each."""
+_DATA_BURN_IN = 300
+
+
+def reference_points(config: SweepConfig, values: Sequence[tuple[float, ...]]) -> list[Point]:
+    """Points of the sweep, then those of the way to the known end, and that end last."""
+    lattice = open_lattice(config.lattice)
+    own = config.monte_carlo
+    couplings = [config.lattice.couplings(at) for at in values]
+    labels = ["mc " + label_of(config.lattice, at) for at in values]
+    for number, step in enumerate(path_to_known_end(lattice, couplings[lattice.softest(values)])):
+        couplings.append(step)
+        labels.append(f"mc path {number + 1}")
+    settings = {
+        "lattice": to_mapping(config.lattice), "n_chains": own.n_chains,
+        "n_burn_in": own.n_burn_in, "n_records": own.n_records, "n_kept": own.n_kept,
+    }  # fmt: skip
+    return [
+        Point(
+            label=label, couplings=at, seed=config.seed + 104_729 * (number + 1),
+            settings=cast(Mapping[str, Setting], settings),
+        )
+        for number, (label, at) in enumerate(zip(labels, couplings, strict=True))
+    ]  # fmt: skip
+
+
+def path_to_known_end(lattice: Lattice, start: Couplings) -> list[dict[str, float]]:
+    """Couplings in equal steps from a point, itself left out, to the known end, included."""
+    end, _ = lattice.known_end(start)
+    n_steps = max(3, math.ceil(_STEPS_PER_ROOT * lattice.config.n_sites**0.5))
+    shares = np.arange(1, n_steps + 1) / n_steps
+    return [{name: float((1 - s) * start[name] + s * end[name]) for name in start} for s in shares]
+
+
+def monte_carlo_point(point: Point) -> Result:
+    """Run chains at one point.
+
+    Returns:
+        "series" (n_chains, n_records, M): all that was measured; "kept" (n_kept, M): the same on
+        configurations far apart; "configurations" (n_kept, *shape): those, in float32.
+    """
+    torch.set_num_threads(1)
+    settings = cast(Mapping[str, int], point.settings)
+    config = from_mapping(cast(Mapping[str, object], point.settings["lattice"]), LatticeConfig)
+    lattice = open_lattice(config)
+    per_chain = max(1, settings["n_kept"] // settings["n_chains"])
+    chains = ChainSettings(
+        n_chains=settings["n_chains"], n_burn_in=settings["n_burn_in"],
+        n_records=settings["n_records"], store_every=max(1, settings["n_records"] // per_chain),
+    )  # fmt: skip
+    found = lattice.chains(point.couplings, chains, generator=Generator().manual_seed(point.seed))
+    kept = found.measured[:, chains.store_every - 1 :: chains.store_every]
+    kept = kept[:, : found.stored.shape[1]]
+    return {
+        "series": found.measured,
+        "kept": kept.reshape(-1, kept.shape[-1]),
+        "configurations": found.stored.reshape(-1, *config.shape).astype(np.float32),
+    }
+
+
+def training_data(
+    lattice: Lattice, data: DataConfig, *, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Fields of the target at the boundaries, (N, *shape), and their controls, (N, C); float64."""
+    fields, controls = [], []
+    for at, stream in zip(data.boundaries, spawn(generator, len(data.boundaries)), strict=True):
+        chains = ChainSettings(
+            n_chains=data.n_chains, n_burn_in=_DATA_BURN_IN, n_records=4 * data.n_kept,
+            store_every=4,
+        )  # fmt: skip
+        running, drawing = spawn(stream, 2)
+        found = lattice.chains(lattice.config.couplings(at), chains, generator=running)
+        stored = torch.from_numpy(found.stored.astype(np.float64))
+        x = stored.reshape(-1, *lattice.config.shape)
+        c = torch.tensor(at, dtype=torch.float64).expand(len(x), -1)
+        fields.append(lattice.field_of(x, c, generator=drawing))
+        controls.append(c)
+    return torch.cat(fields), torch.cat(controls)
+
+
+def reference_fields(
+    lattice: Lattice, at: Sequence[float], result: Result, *, generator: Generator
+) -> Tensor:
+    """Fields of the target from the configurations kept at a point, float64 (n_kept, *shape)."""
+    x = torch.from_numpy(np.asarray(result["configurations"], dtype=np.float64))
+    c = torch.tensor(at, dtype=torch.float64).expand(len(x), -1)
+    return lattice.field_of(x, c, generator=generator)

@@ -1,0 +1,290 @@
+"""From what was computed at the points to estimates, comparisons and free energies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import default_rng
+from scipy import stats
+from scipy.interpolate import CubicSpline
+
+from boltzgen.errors import NonFiniteError, NotConvergedError
+from boltzgen.estimators import (
+    Estimate,
+    GammaEstimate,
+    forward_ess,
+    function_of_means,
+    gamma_method,
+    log_evidence,
+    mbar,
+    mixture_free_energies,
+    pareto_khat,
+    reliable,
+    reverse_ess,
+)
+from sweep.lattice import Couplings, Lattice
+from sweep.points import Result
+
+N_RESAMPLES = 200
+_LEAST_TIMES = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowAt:
+    """Estimates from the flow at one point.
+
+    Args:
+        raw: Observables of the samples as they are, by name.
+        reweighted: The same, weighted.
+        ess_reverse: Of the flow's samples.
+        ess_forward: At Monte Carlo configurations, None without them.
+        khat: Tail of the weights.
+        log_z: By importance sampling.
+    """
+
+    raw: dict[str, Estimate]
+    reweighted: dict[str, Estimate]
+    ess_reverse: Estimate
+    ess_forward: Estimate | None
+    khat: float
+    log_z: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A free energy -log Z along the points, (K,), with errors; NaN where it is not known.
+
+    Args:
+        values: -log Z.
+        errors: Standard errors.
+        relative: Whether only differences have a meaning.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray
+    relative: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """One observable of two sources over all points.
+
+    Args:
+        z: Difference in standard errors at each point, (K,).
+        chi_square: Sum of squares.
+        p_value: Of chi-square, with as many degrees of freedom as there are finite z.
+    """
+
+    z: np.ndarray
+    chi_square: float
+    p_value: float
+
+    @property
+    def largest(self) -> float:
+        """Largest |z|."""
+        return float(np.nanmax(np.abs(self.z)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResults:
+    """All that a sweep found.
+
+    Args:
+        values: Controls of the points, (K, C).
+        couplings: All couplings of the points.
+        exact: What is known exactly at each, by name.
+        flow: Of the flow, empty without one.
+        monte_carlo: Observables by Monte Carlo, by name; empty without it.
+        free: Free energies by the name of the route.
+        agreement: Flow, reweighted, against Monte Carlo, by observable.
+        warnings: What must not be trusted.
+    """
+
+    values: np.ndarray
+    couplings: list[dict[str, float]]
+    exact: list[dict[str, float]]
+    flow: list[FlowAt] = field(default_factory=list)
+    monte_carlo: list[dict[str, GammaEstimate]] = field(default_factory=list)
+    free: dict[str, Curve] = field(default_factory=dict)
+    agreement: dict[str, Agreement] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def estimate_flow(
+    lattice: Lattice, couplings: Couplings, result: Result, reference: np.ndarray | None, seed: int
+) -> FlowAt:
+    """Estimates of one point.
+
+    Args:
+        lattice: The model.
+        couplings: Of the point.
+        result: What `flow_points.flow_point` returned.
+        reference: Log-weights at configurations of the target, or None.
+        seed: Of the bootstrap.
+    """
+    rng = default_rng([seed, 11])
+    log_w, measured = np.asarray(result["log_w"]), np.asarray(result["measured"])
+
+    def all_of(weights: np.ndarray) -> dict[str, Estimate]:
+        return {
+            each.name: function_of_means(
+                measured, weights, each.at(couplings), rng=rng,
+                n_resamples=N_RESAMPLES,
+            )
+            for each in lattice.observables
+        }  # fmt: skip
+
+    return FlowAt(
+        raw=all_of(np.zeros_like(log_w)),
+        reweighted=all_of(log_w),
+        ess_reverse=reverse_ess(log_w, rng=rng),
+        ess_forward=None if reference is None else forward_ess(reference, rng=rng),
+        khat=pareto_khat(log_w),
+        log_z=log_evidence(log_w),
+    )
+
+
+def estimate_monte_carlo(
+    lattice: Lattice, couplings: Couplings, series: np.ndarray
+) -> dict[str, GammaEstimate]:
+    """Observables from chains (n_chains, n_records, M), with their autocorrelation.
+
+    A quantity that never changed, or changed too slowly for its error to be known, has the error
+    NaN: it is no exact number.
+    """
+    found = {}
+    for each in lattice.observables:
+        function = each.at(couplings)
+        try:
+            found[each.name] = gamma_method(series, function)
+        except (NonFiniteError, NotConvergedError):
+            unknown, n_records = float("nan"), series.shape[0] * series.shape[1]
+            found[each.name] = GammaEstimate(
+                value=function(series.mean((0, 1))), error=unknown, error_of_error=unknown,
+                tau_int=unknown, tau_int_error=unknown, window=0, consistency=unknown,
+                n_records=n_records,
+            )  # fmt: skip
+    return found
+
+
+def compare(
+    lattice: Lattice,
+    flow: Sequence[FlowAt],
+    reference: Sequence[Mapping[str, Estimate | GammaEstimate]],
+) -> dict[str, Agreement]:
+    """Compare every observable of the reweighted flow with a reference over all points."""
+    found = {}
+    for each in lattice.observables:
+        pairs = [
+            (f.reweighted[each.name], r[each.name]) for f, r in zip(flow, reference, strict=True)
+        ]
+        z = np.array([(a.value - b.value) / np.hypot(a.error, b.error) for a, b in pairs])
+        known = z[np.isfinite(z)]
+        chi_square = float(known @ known)
+        found[each.name] = Agreement(
+            z=z, chi_square=chi_square, p_value=float(stats.chi2.sf(chi_square, known.size))
+        )
+    return found
+
+
+def importance_route(flow: Sequence[FlowAt]) -> Curve:
+    """-log Z of each point by itself."""
+    return Curve(
+        values=np.array([-f.log_z.value for f in flow]),
+        errors=np.array([f.log_z.error for f in flow]),
+    )
+
+
+def integral_route(grid: np.ndarray, tables: np.ndarray, at: np.ndarray) -> Curve:
+    """-log Z, relative to the first point, as the integral of <dE/dc> over a grid.
+
+    Args:
+        grid: Values of the control, (G,).
+        tables: Independent estimates of <dE/dc>, (R, G).
+        at: Where the integral is wanted, (K,), within the grid.
+    """
+    curves = CubicSpline(grid, tables, axis=1).antiderivative()(at)
+    curves = curves - curves[:, :1]
+    errors = curves.std(0, ddof=1) / np.sqrt(len(curves))
+    return Curve(values=curves.mean(0), errors=errors, relative=True)
+
+
+def mixture_route(flow: Sequence[Result]) -> Curve:
+    """-log Z of all points from the samples of all of them, each flow being normalised.
+
+    The density of the samples of all points together is known, so MBAR needs no equations here
+    (the balance heuristic), and the answer is absolute.
+    """
+    log_q = [np.asarray(result["log_q"]) for result in flow]
+    energy = [np.asarray(result["energy"]) for result in flow]
+    n_k = np.array([each.shape[1] for each in log_q])
+    found = mixture_free_energies(
+        -np.concatenate(log_q, axis=1), np.concatenate(energy, axis=1), n_k,
+        rng=default_rng(0), n_resamples=2,
+    )  # fmt: skip
+    strata = np.split(found.weights, np.cumsum(n_k)[:-1])
+    variance = sum(len(rows) * rows.var(0, ddof=1) for rows in strata)
+    return Curve(values=found.absolute_f_k, errors=np.sqrt(variance))
+
+
+def chain_route(
+    lattice: Lattice, path: Sequence[Couplings], kept: Sequence[np.ndarray], n_points: int
+) -> Curve:
+    """-log Z of the points by MBAR over Monte Carlo, from where it is known exactly.
+
+    Args:
+        lattice: The model.
+        path: Couplings of all chains: the points of the sweep first, then those that lead to the
+            end where all sites are independent, and that end last.
+        kept: What was measured on independent configurations of each, (N_k, M).
+        n_points: How many of them are points of the sweep.
+
+    Returns:
+        Absolute values; those of all points share the error of the way from the known end.
+    """
+    n_k = np.array([len(each) for each in kept])
+    measured = np.concatenate(kept)
+    u_kn = np.stack([lattice.reduced_energies(measured, c) for c in path])
+    found = mbar(u_kn, n_k)
+    _, log_z = lattice.known_end(path[-1])
+    end = len(path) - 1
+    return Curve(
+        values=found.f_k[:n_points] - found.f_k[end] - log_z,
+        errors=found.difference_errors[end, :n_points],
+    )
+
+
+def warnings_of(lattice: Lattice, results: SweepResults) -> list[str]:
+    """What must not be trusted, one sentence each."""
+    found = []
+    for at, flow in zip(results.values, results.flow, strict=False):
+        where = ", ".join(f"{n} = {v:g}" for n, v in zip(lattice.config.controls, at, strict=True))
+        if not reliable(flow.khat):
+            found.append(
+                f"At {where} the weights of the flow have too heavy a tail (k-hat "
+                f"{flow.khat:.2f}, above 0.7): do not trust its reweighted numbers there."
+            )
+        forward = flow.ess_forward
+        if forward is not None and forward.value < flow.ess_reverse.value / 2:
+            found.append(
+                f"At {where} the forward ESS, {100 * forward.value:.1f} %, is less than half the "
+                f"reverse one, {100 * flow.ess_reverse.value:.1f} %: the flow misses something."
+            )
+    for at, chains in zip(results.values, results.monte_carlo, strict=False):
+        where = ", ".join(f"{n} = {v:g}" for n, v in zip(lattice.config.controls, at, strict=True))
+        still = [name for name, each in chains.items() if np.isnan(each.error)]
+        if still:
+            found.append(
+                f"At {where} Monte Carlo gives {', '.join(still)} no error: it never changed, or "
+                "too slowly."
+            )
+        moving = [each for each in chains.values() if not np.isnan(each.error)]
+        if not moving:
+            continue
+        worst = max(moving, key=lambda estimate: estimate.tau_int)
+        if worst.tau_int > worst.n_records / _LEAST_TIMES:
+            found.append(
+                f"At {where} Monte Carlo ran for only {worst.n_records / worst.tau_int:.0f} "
+                "autocorrelation times: its errors are rough."
+            )
+    return found
