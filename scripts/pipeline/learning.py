@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from boltzgen.storage import MetricsLog, read_metrics, truncate_metrics
 from boltzgen.training import Trainer, load_checkpoint, run_with_checkpoints
 from pipeline.console import ProgressBar
+from pipeline.memory import keep_freed_memory
 from pipeline.run_folder import ConfigT, RunFolder
 from systems.ledger import EnergyLedger
 
@@ -36,6 +37,7 @@ def learn(
     Raises:
         NonFiniteError: The loss or gradient is not finite; names the last good checkpoint.
     """
+    keep_freed_memory()
     before = _resume(run, trainer, ledger)
     started = time.monotonic()
 

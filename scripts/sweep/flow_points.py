@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from boltzgen.base import Density
 from boltzgen.config import from_mapping, to_mapping
 from boltzgen.random import spawn
+from pipeline.memory import keep_freed_memory
 from sweep.lattice import Lattice, LatticeConfig
 from sweep.model import bounds_of, unpack
 from sweep.models import open_lattice
@@ -23,7 +24,7 @@ def flow_points(
     config: SweepConfig, values: Sequence[tuple[float, ...]], weights: str
 ) -> list[Point]:
     """Points of the flow: values of the controls, and the model itself."""
-    n_shared = min(config.evaluation.n_shared, max(20_000 // len(values), 20))
+    n_shared = min(config.evaluation.n_shared, max(10_000 // len(values), 20))
     common = {
         "lattice": to_mapping(config.lattice), "bounds": bounds_of(config),
         "flow": to_mapping(config.flow), "weights": weights, "grid": values,
@@ -53,6 +54,7 @@ def flow_point(point: Point) -> Result:
         (K, n_shared), at the couplings of all K points.
     """
     torch.set_num_threads(1)
+    keep_freed_memory()
     settings = cast(Mapping[str, object], point.settings)
     lattice, density = _open(settings)
     sampling, spins = spawn(Generator().manual_seed(point.seed), 2)

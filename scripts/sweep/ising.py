@@ -17,8 +17,7 @@ from sweep.lattice import (
 )
 from systems.lattices import ContinuousIsing
 from systems.lattices.exact import IsingTransfer, enumerate_ising, torus_averages
-from systems.lattices.monte_carlo.ising import SwendsenWang, run_ising, start_ising
-from systems.lattices.monte_carlo.schedule import Schedule
+from systems.lattices.monte_carlo import Schedule, SwendsenWang, run_ising, start_ising
 from systems.lattices.observables import bond_sum, magnetisation
 
 MOST_ENUMERATED = 20

@@ -15,6 +15,7 @@ from boltzgen.errors import CorruptFileError
 from boltzgen.flows import Flow
 from boltzgen.flows.lattice import (
     LatticeLayout,
+    ParityNetwork,
     SinhArcsinh,
     TanhStep,
     TranslationAverage,
@@ -176,8 +177,12 @@ def pack(weights: dict[str, Tensor]) -> str:
 def unpack(
     text: str, lattice: LatticeConfig, bounds: list[list[float]], config: FlowConfig
 ) -> Density:
-    """The trained flow, exact under all symmetries, in float64."""
+    """The trained flow, exact under all symmetries, in float64 but for its networks."""
     with seeded(Generator().manual_seed(0)):
         flow = build_flow(lattice, bounds, config)
     flow.load_state_dict(load_bytes(base64.b64decode(text)))
-    return TranslationAverage(flow).double().eval()
+    average = TranslationAverage(flow).double().eval()
+    for module in average.modules():
+        if isinstance(module, ParityNetwork):
+            module.float()  # exact all the same, and four times faster: see the class
+    return average

@@ -19,9 +19,13 @@ from sweep.lattice import (
 from systems.lattices import HoppingPhi4, scalar_action
 from systems.lattices.exact import FreeField, ScalarAction, ScalarTransfer, scalar_moments
 from systems.lattices.exact.quadrature import MAX_RING
-from systems.lattices.monte_carlo.field_chains import FieldSweep, run_field, start_field
-from systems.lattices.monte_carlo.field_heat_bath import FieldCouplings
-from systems.lattices.monte_carlo.schedule import Schedule
+from systems.lattices.monte_carlo import (
+    FieldCouplings,
+    FieldSweep,
+    Schedule,
+    run_field,
+    start_field,
+)
 from systems.lattices.observables import bond_sum, magnetisation, quartic_sum, square_sum
 
 _LONGEST_RING = min(8, MAX_RING)

@@ -100,7 +100,7 @@ class EvaluationConfig:
     """
 
     n_samples: int = 10_000
-    n_shared: int = 1000
+    n_shared: int = 400
     n_table: int = 500
     n_tables: int = 8
 

@@ -23,7 +23,7 @@ from systems.lattices.monte_carlo.field_arguments import (
     check_fields,
     check_steps,
 )
-from systems.lattices.monte_carlo.field_clusters import _flip_cluster, _flip_half
+from systems.lattices.monte_carlo.field_clusters import flip_cluster, flip_half
 from systems.lattices.monte_carlo.field_dynamics import Box, Coefficients, make_box
 from systems.lattices.monte_carlo.field_heat_bath import FieldCouplings
 from systems.lattices.monte_carlo.hamiltonian import Trajectory
@@ -298,9 +298,9 @@ def _flip_clusters(x: np.ndarray, stream: np.ndarray, hopping: float, rule: _Rul
         queue = np.empty(x.size, np.uint32)
         state = first_lane(stream)
         for _ in range(rule.n_single):
-            size, state = _flip_cluster(x, 2.0 * hopping, rule.table, queue, state)
+            size, state = flip_cluster(x, 2.0 * hopping, rule.table, queue, state)
             n_flipped += size
         keep_first_lane(stream, state)
     for _ in range(rule.n_all):
-        n_flipped += _flip_half(x, 2.0 * hopping, stream, rule.table, rule.lengths)
+        n_flipped += flip_half(x, 2.0 * hopping, stream, rule.table, rule.lengths)
     return n_flipped

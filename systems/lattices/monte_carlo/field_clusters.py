@@ -51,15 +51,16 @@ def flip_wolff_clusters(
         state = first_lane(streams[c])
         flipped[c] = 0
         for _ in range(n_clusters):
-            size, state = _flip_cluster(x[c], 2.0 * hopping[c], table, queue, state)
+            size, state = flip_cluster(x[c], 2.0 * hopping[c], table, queue, state)
             flipped[c] += size
         keep_first_lane(streams[c], state)
 
 
 @compiled
-def _flip_cluster(
+def flip_cluster(
     x: np.ndarray, twice_hopping: float, table: np.ndarray, queue: np.ndarray, state: State
 ) -> tuple[int, State]:
+    """Flip one single cluster of one chain in place; return its size and the stream's state."""
     word, state = next_word(state)
     seed = to_below(word, x.size)
     queue[0] = seed
@@ -101,17 +102,18 @@ def flip_all_clusters(
         flipped: Where the number of flipped sites goes, int64 (n_chains,).
     """
     for c in prange(x.shape[0]):
-        flipped[c] = _flip_half(x[c], 2.0 * hopping[c], streams[c], table, lengths)
+        flipped[c] = flip_half(x[c], 2.0 * hopping[c], streams[c], table, lengths)
 
 
 @compiled
-def _flip_half(
+def flip_half(
     x: np.ndarray,
     twice_hopping: float,
     stream: np.ndarray,
     table: np.ndarray,
     lengths: np.ndarray,
 ) -> int:
+    """Flip each cluster of one chain with probability 1/2, in place; return the sites flipped."""
     bonds = np.zeros((lengths.size, x.size), np.uint8)
     state = first_lane(stream)
     for axis in range(lengths.size):

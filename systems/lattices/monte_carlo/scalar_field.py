@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from systems.lattices.geometry import check_lattice, neighbour_table
+from systems.lattices.geometry import neighbour_table
+from systems.lattices.monte_carlo.field_arguments import check_count, check_fields, per_chain
 from systems.lattices.monte_carlo.field_clusters import flip_all_clusters, flip_wolff_clusters
 from systems.lattices.monte_carlo.field_heat_bath import FieldCouplings, sweep_heat_bath
-from systems.lattices.monte_carlo.streams import check_streams
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def cluster_step(
     References:
         Brower & Tamayo, Phys. Rev. Lett. 62 (1989) 1087.
     """
-    shape = _check_fields(x, streams)
-    t = _per_chain("hopping", hopping, x.shape[0])
+    shape = check_fields(x, streams)
+    t = per_chain("hopping", hopping, x.shape[0])
     if not (t >= 0).all():
         raise ValueError(f"hopping: expected numbers of at least 0, got {hopping}")
-    _check_count("n_clusters", n_clusters)
+    check_count("n_clusters", n_clusters)
     if method not in ("wolff", "swendsen-wang"):
         raise ValueError(f"method: expected 'wolff' or 'swendsen-wang', got {method!r}")
     if method == "swendsen-wang" and n_clusters != 1:
@@ -117,11 +117,11 @@ def heat_bath_step(
         ValueError: An array or a number is not as described, or b = 0 and a <= d |t|, where the
             action has no minimum.
     """
-    shape = _check_fields(x, streams)
+    shape = check_fields(x, streams)
     n_chains = x.shape[0]
-    a = _per_chain("quadratic", quadratic, n_chains)
-    b = _per_chain("quartic", quartic, n_chains)
-    t = _per_chain("hopping", hopping, n_chains)
+    a = per_chain("quadratic", quadratic, n_chains)
+    b = per_chain("quartic", quartic, n_chains)
+    t = per_chain("hopping", hopping, n_chains)
     if not (b >= 0).all():
         raise ValueError(f"quartic: expected numbers of at least 0, got {quartic}")
     if not ((b > 0) | (a > len(shape) * np.abs(t))).all():
@@ -129,7 +129,7 @@ def heat_bath_step(
             f"quadratic: expected more than {len(shape)} |hopping| where quartic is 0, "
             f"got {quadratic}"
         )
-    _check_count("n_sweeps", n_sweeps)
+    check_count("n_sweeps", n_sweeps)
     flat, streams = x.reshape(n_chains, -1).copy(), streams.copy()
     sweep_heat_bath(flat, FieldCouplings(a, b, t), streams, _table(shape), n_sweeps)
     new = flat.reshape(x.shape)
@@ -142,31 +142,6 @@ def field_sums(x: np.ndarray) -> FieldSums:
     square = x * x
     bond = sum((x * np.roll(x, -1, axis)).sum(sites) for axis in sites)
     return FieldSums(x.sum(sites), square.sum(sites), (square * square).sum(sites), bond)
-
-
-def _check_fields(x: np.ndarray, streams: np.ndarray) -> tuple[int, ...]:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float64:
-        kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-        raise ValueError(f"x: expected a float64 array, got {kind}")
-    shape = check_lattice(x.shape[1:])
-    if not np.isfinite(x).all():
-        raise ValueError(f"x: expected finite numbers, got {(~np.isfinite(x)).sum()} that are not")
-    check_streams(streams, x.shape[0])
-    return shape
-
-
-def _per_chain(name: str, value: np.ndarray | float, n_chains: int) -> np.ndarray:
-    values = np.asarray(value, dtype=np.float64)
-    if values.shape not in ((), (n_chains,)):
-        raise ValueError(f"{name}: expected a number or ({n_chains},), got shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name}: expected finite numbers, got {value}")
-    return np.broadcast_to(values, (n_chains,)).copy()
-
-
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
 
 
 @lru_cache(maxsize=16)

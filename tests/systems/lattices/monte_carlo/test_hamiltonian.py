@@ -107,8 +107,7 @@ def test_sites_without_hopping_are_independent():
 
 
 @pytest.mark.parametrize("integrator", INTEGRATORS)
-def test_energy_changes_average_to_one(integrator):
-    # half of what a chain in equilibrium gains by going up in energy it loses by going down
+def test_exp_of_minus_energy_changes_averages_to_one(integrator):
     step = chains((4, 4), WELLS, step_size=0.6, trajectory=Trajectory(4, integrator))
     assert step.energy_change.mean() > 0.05
     assert abs(gamma_method(np.exp(-step.energy_change)).z(1.0)) < 4
