@@ -79,7 +79,8 @@ def _lowest(values: list[float | None] | None) -> str:
 def _free_energy_gap(sweep: dict[str, Any]) -> str:
     """Largest difference of the flow's log Z from the exact one, or from that of Monte Carlo."""
     free = sweep["free_energies"]
-    reference = free.get("exact") or free.get("Monte Carlo, MBAR")
+    names = ("exact", "Monte Carlo, BAR", "Monte Carlo, MBAR")
+    reference = next((free[name] for name in names if name in free), None)
     own = free.get("importance sampling")
     if reference is None or own is None:
         return "-"

@@ -36,7 +36,15 @@ from sweep.cluster import ClusterSettings, cluster_settings, run_points
 from sweep.command import configure, parser
 from sweep.connection import SweepError
 from sweep.flow_points import flow_point, flow_points, log_weights_at, slopes_on_grid
-from sweep.model import bounds_of, pack, read_weights, streams, train_flow, unpack
+from sweep.model import (
+    bounds_of,
+    pack,
+    read_weights,
+    streams,
+    train_flow,
+    training_seconds,
+    unpack,
+)
 from sweep.models import open_lattice
 from sweep.monte_carlo import (
     monte_carlo_point,
@@ -45,7 +53,7 @@ from sweep.monte_carlo import (
     training_data,
 )
 from sweep.page import SweepStory, compose
-from sweep.points import Point, Result
+from sweep.points import Point, PointStore, Result
 from sweep.results import (
     Curve,
     SweepResults,
@@ -96,15 +104,30 @@ class Sweep:
         return found
 
     def monte_carlo(self) -> list[Result]:
-        """Chains at all points, and on the way to the known end."""
+        """Chains at all points, and on the way to the known end; possibly those of another run."""
+        if self.arguments.reference is not None:
+            return self._given_chains(RunFolder(self.arguments.reference, SweepConfig))
         points = reference_points(self.config, self.values)
         return self.timed_points("Monte Carlo", monte_carlo_point, points)
+
+    def _given_chains(self, given: RunFolder[SweepConfig]) -> list[Result]:
+        there = given.load_config()
+        if (there.lattice, there.values) != (self.config.lattice, self.config.values):
+            raise ValueError(
+                f"--reference: expected a run of {self.config.lattice.name} over the same points, "
+                f"got one of {there.lattice.name}"
+            )
+        store = PointStore(given.path / "points", monte_carlo_point)
+        points = reference_points(there, self.values)
+        return [store.read(point).result for point in points]
 
     def train(self) -> str:
         """Train the flow, or take that of another run; return it as text."""
         if self.arguments.flow is not None:
             given = RunFolder(self.arguments.flow, SweepConfig)
-            return pack(read_weights(given, self.config))
+            weights = read_weights(given, self.config)
+            self.seconds["training"] = training_seconds(given)
+            return pack(weights)
         started = time.monotonic()
         if not self.run.model.exists():
             data = training_data(self.lattice, self.config.data, generator=streams(self.config)[2])
@@ -113,6 +136,8 @@ class Sweep:
                 self.run, self.config, self.lattice.target(), data,
                 device=self.arguments.device, show_progress=not self.arguments.quiet,
             )  # fmt: skip
+        else:
+            self.seconds["training"] = training_seconds(self.run)
         return pack(read_weights(self.run, self.config))
 
     def sample(self, weights: str) -> list[Result]:
@@ -144,9 +169,9 @@ def analyse(sweep: Sweep, chains: list[Result], weights: str | None) -> SweepRes
         results.free["exact"] = Curve(values=values, errors=np.zeros(n_points))
     if chains:
         path = [p.couplings for p in reference_points(sweep.config, sweep.values)]
-        kept = [np.asarray(r["kept"]) for r in chains]
+        way = "Monte Carlo, BAR" if len(sweep.config.values) == 1 else "Monte Carlo, MBAR"
         try:
-            results.free["Monte Carlo, MBAR"] = chain_route(lattice, path, kept, n_points)
+            results.free[way] = chain_route(lattice, path, chains, n_points)
         except NotConvergedError as error:
             results.warnings.append(f"No free energy from Monte Carlo: {error}.")
     results.warnings.extend(warnings_of(lattice, results))

@@ -1,10 +1,13 @@
 """What a person sees on the terminal: bars with remaining time, and tables."""
 
+import sys
 from types import TracebackType
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
+
+_WIDTH_OF_FILES = 120
 
 
 class ProgressBar:
@@ -53,4 +56,5 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    # A file or a pipe has no width of its own, and nothing may be cut off in it.
+    Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES).print(table)

@@ -123,6 +123,8 @@ def _add_training(options: argparse.ArgumentParser) -> None:
     add("--steps", type=positive_count, metavar="N", help="training steps (default: the preset's)")
     add("--flow", type=Path, metavar="DIR",
         help="take the trained flow of this run instead of training one")  # fmt: skip
+    add("--reference", type=Path, metavar="DIR",
+        help="take the Monte Carlo of this run, of the same model and points")  # fmt: skip
     add("--device", type=device, default="cpu",
         help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
     general = options.add_argument_group("run")

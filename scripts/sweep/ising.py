@@ -17,7 +17,7 @@ from sweep.lattice import (
 )
 from systems.lattices import ContinuousIsing
 from systems.lattices.exact import IsingTransfer, enumerate_ising, torus_averages
-from systems.lattices.monte_carlo import Schedule, SwendsenWang, run_ising, start_ising
+from systems.lattices.monte_carlo import SwendsenWang, run_ising, start_ising
 from systems.lattices.observables import bond_sum, magnetisation
 
 MOST_ENUMERATED = 20
@@ -74,12 +74,8 @@ class IsingLattice(Lattice):
     ) -> Chains:
         """Swendsen and Wang's clusters, which know any coupling and field."""
         starting = start_ising(self.config.shape, settings.n_chains, generator=generator)
-        schedule = Schedule(
-            n_sweeps=settings.n_records, n_burn_in=settings.n_burn_in,
-            store_every=settings.store_every,
-        )  # fmt: skip
         run = run_ising(
-            starting, SwendsenWang(), schedule,
+            starting, SwendsenWang(), settings.schedule,
             T=couplings["T"], J=couplings["J"], h=couplings["h"],
         )  # fmt: skip
         v = self.config.n_sites
@@ -91,10 +87,9 @@ class IsingLattice(Lattice):
         """The continuous field given spins."""
         return self.target().field(configurations, c, generator=generator)
 
-    def softest(self, values: Sequence[tuple[float, ...]]) -> int:
+    def nearest_to_known_end(self, couplings: Sequence[Couplings]) -> int:
         """The smallest |J| / T."""
-        at = [self.config.couplings(v) for v in values]
-        return int(np.argmin([abs(c["J"]) / c["T"] for c in at]))
+        return int(np.argmin([abs(c["J"]) / c["T"] for c in couplings]))
 
     def coefficients(self, couplings: Couplings) -> np.ndarray:
         """Of the bonds and the magnetisation."""

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from boltzgen.protocols import Target
 from systems.lattices.geometry import check_lattice
+from systems.lattices.monte_carlo import Schedule
 
 Couplings = Mapping[str, float]
 
@@ -86,14 +87,24 @@ class ChainSettings:
     Args:
         n_chains: Independent chains.
         n_burn_in: Sweeps of each before the first record.
-        n_records: Records of each, one after every sweep.
+        n_records: Records of each.
+        n_between: Sweeps from one record to the next.
         store_every: Records from one configuration kept to the next.
     """
 
     n_chains: int
     n_burn_in: int
     n_records: int
+    n_between: int
     store_every: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """The same for the compiled chains."""
+        return Schedule(
+            n_sweeps=self.n_records * self.n_between, n_burn_in=self.n_burn_in,
+            measure_every=self.n_between, store_every=self.store_every,
+        )  # fmt: skip
 
 
 class Chains(NamedTuple):
@@ -145,8 +156,8 @@ class Lattice(ABC):
         """Fields that follow the target, from configurations of chains; the same shape."""
 
     @abstractmethod
-    def softest(self, values: Sequence[tuple[float, ...]]) -> int:
-        """Which of the points (K values of the controls) is nearest to the known end."""
+    def nearest_to_known_end(self, couplings: Sequence[Couplings]) -> int:
+        """Which of several points has the least coupled sites."""
 
     @abstractmethod
     def coefficients(self, couplings: Couplings) -> np.ndarray:
@@ -163,10 +174,6 @@ class Lattice(ABC):
     def statistics_of(self, measured: np.ndarray) -> np.ndarray:
         """Columns of `statistics` among what is measured, (..., M) -> (..., K)."""
         return measured[..., [self.measured.index(name) for name in self.statistics]]
-
-    def reduced_energies(self, measured: np.ndarray, couplings: Couplings) -> np.ndarray:
-        """Reduced energies of configurations at other couplings, (N, M) -> (N,)."""
-        return self.config.n_sites * (self.statistics_of(measured) @ self.coefficients(couplings))
 
     def exact(self, couplings: Couplings) -> dict[str, float]:
         """Observables, and "log_z", that are known exactly, by name."""

@@ -169,6 +169,11 @@ def read_weights(run: RunFolder[SweepConfig], config: SweepConfig) -> dict[str, 
     return tensors
 
 
+def training_seconds(run: RunFolder[SweepConfig]) -> float:
+    """Seconds that the training of a finished flow took."""
+    return float(load_tensors(run.model)[1]["seconds"])
+
+
 def pack(weights: dict[str, Tensor]) -> str:
     """Weights as text, which travels to workers inside the description of a point."""
     return base64.b64encode(save_bytes(weights)).decode("ascii")

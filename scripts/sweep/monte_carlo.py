@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.config import from_mapping, to_mapping
+from boltzgen.estimators import gamma_method
 from boltzgen.random import spawn
 from sweep.flow_points import label_of
 from sweep.lattice import ChainSettings, Couplings, Lattice, LatticeConfig
@@ -19,6 +20,7 @@ from sweep.settings import DataConfig, SweepConfig
 _STEPS_PER_ROOT = 0.6
 """Steps on the way to the known end, for each square root of a site: a fluctuation each."""
 _DATA_BURN_IN = 300
+_BLOCK = 16
 
 
 def reference_points(config: SweepConfig, values: Sequence[tuple[float, ...]]) -> list[Point]:
@@ -27,12 +29,14 @@ def reference_points(config: SweepConfig, values: Sequence[tuple[float, ...]]) -
     own = config.monte_carlo
     couplings = [config.lattice.couplings(at) for at in values]
     labels = ["mc " + label_of(config.lattice, at) for at in values]
-    for number, step in enumerate(path_to_known_end(lattice, couplings[lattice.softest(values)])):
+    start = couplings[lattice.nearest_to_known_end(couplings)]
+    for number, step in enumerate(path_to_known_end(lattice, start)):
         couplings.append(step)
         labels.append(f"mc path {number + 1}")
     settings = {
         "lattice": to_mapping(config.lattice), "n_chains": own.n_chains,
         "n_burn_in": own.n_burn_in, "n_records": own.n_records, "n_kept": own.n_kept,
+        "n_between": own.n_between(config.lattice.n_sites),
     }  # fmt: skip
     return [
         Point(
@@ -55,8 +59,10 @@ def monte_carlo_point(point: Point) -> Result:
     """Run chains at one point.
 
     Returns:
-        "series" (n_chains, n_records, M): all that was measured; "kept" (n_kept, M): the same on
-        configurations far apart; "configurations" (n_kept, *shape): those, in float32.
+        "series" (n_chains, n_blocks, M): means of what was measured over blocks of records;
+        "statistics" (n_chains n_records, K): those of every record in which the energy is linear,
+        in float32, and "inefficiency", how many of these records are worth an independent one;
+        "configurations" (n_kept, *shape), in float32.
     """
     torch.set_num_threads(1)
     settings = cast(Mapping[str, int], point.settings)
@@ -65,16 +71,30 @@ def monte_carlo_point(point: Point) -> Result:
     per_chain = max(1, settings["n_kept"] // settings["n_chains"])
     chains = ChainSettings(
         n_chains=settings["n_chains"], n_burn_in=settings["n_burn_in"],
-        n_records=settings["n_records"], store_every=max(1, settings["n_records"] // per_chain),
+        n_records=settings["n_records"], n_between=settings["n_between"],
+        store_every=max(1, settings["n_records"] // per_chain),
     )  # fmt: skip
     found = lattice.chains(point.couplings, chains, generator=Generator().manual_seed(point.seed))
-    kept = found.measured[:, chains.store_every - 1 :: chains.store_every]
-    kept = kept[:, : found.stored.shape[1]]
+    n_blocks = settings["n_records"] // _BLOCK
+    blocks = found.measured[:, : n_blocks * _BLOCK].reshape(
+        settings["n_chains"], n_blocks, _BLOCK, -1
+    )
+    statistics = lattice.statistics_of(found.measured)
     return {
-        "series": found.measured,
-        "kept": kept.reshape(-1, kept.shape[-1]),
+        "series": blocks.mean(2),
+        "statistics": statistics.reshape(-1, statistics.shape[-1]).astype(np.float32),
+        "inefficiency": _inefficiency(statistics),
         "configurations": found.stored.reshape(-1, *config.shape).astype(np.float32),
     }
+
+
+def _inefficiency(statistics: np.ndarray) -> float:
+    """2 tau of the slowest of the statistics, of those that move at all."""
+    found = [1.0]
+    for column in np.moveaxis(statistics, -1, 0):
+        if np.ptp(column) > 0:
+            found.append(2 * gamma_method(column).tau_int)
+    return max(found)
 
 
 def training_data(
@@ -84,8 +104,8 @@ def training_data(
     fields, controls = [], []
     for at, stream in zip(data.boundaries, spawn(generator, len(data.boundaries)), strict=True):
         chains = ChainSettings(
-            n_chains=data.n_chains, n_burn_in=_DATA_BURN_IN, n_records=4 * data.n_kept,
-            store_every=4,
+            n_chains=data.n_chains, n_burn_in=_DATA_BURN_IN, n_records=data.n_kept, n_between=4,
+            store_every=1,
         )  # fmt: skip
         running, drawing = spawn(stream, 2)
         found = lattice.chains(lattice.config.couplings(at), chains, generator=running)

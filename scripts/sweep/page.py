@@ -120,8 +120,8 @@ def _say_monte_carlo(story: SweepStory) -> str:
     settings = story.config.monte_carlo
     return (
         f"Monte Carlo took {settings.n_chains} chains of {settings.n_records:,} records at each of "
-        f"{story.n_points} points; the longest autocorrelation time is {longest:.3g} records "
-        f"({_short(label)} at {story.at(number)})."
+        f"{story.n_points} points; the longest autocorrelation time of means over 16 records is "
+        f"{longest:.3g} such means ({_short(label)} at {story.at(number)})."
     )
 
 

@@ -22,7 +22,6 @@ from systems.lattices.exact.quadrature import MAX_RING
 from systems.lattices.monte_carlo import (
     FieldCouplings,
     FieldSweep,
-    Schedule,
     run_field,
     start_field,
 )
@@ -83,10 +82,7 @@ class Phi4Lattice(Lattice):
             FieldCouplings(
                 *(np.array(k) for k in (action.quadratic, action.quartic, action.hopping))
             ),
-            Schedule(
-                n_sweeps=settings.n_records, n_burn_in=settings.n_burn_in,
-                store_every=settings.store_every,
-            ),
+            settings.schedule,
             sweep=FieldSweep(clusters="swendsen-wang" if action.hopping > 0 else None),
         )  # fmt: skip
         v, sums = self.config.n_sites, run.sums
@@ -99,9 +95,9 @@ class Phi4Lattice(Lattice):
         del c, generator
         return configurations
 
-    def softest(self, values: Sequence[tuple[float, ...]]) -> int:
+    def nearest_to_known_end(self, couplings: Sequence[Couplings]) -> int:
         """The smallest |kappa|."""
-        return int(np.argmin([abs(self.config.couplings(v)["kappa"]) for v in values]))
+        return int(np.argmin([abs(c["kappa"]) for c in couplings]))
 
     def coefficients(self, couplings: Couplings) -> np.ndarray:
         """Of phi^2, phi^4 and the bonds."""

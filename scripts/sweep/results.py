@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.random import default_rng
@@ -12,6 +13,7 @@ from boltzgen.errors import NonFiniteError, NotConvergedError
 from boltzgen.estimators import (
     Estimate,
     GammaEstimate,
+    bar,
     forward_ess,
     function_of_means,
     gamma_method,
@@ -27,6 +29,7 @@ from sweep.points import Result
 
 N_RESAMPLES = 200
 _LEAST_TIMES = 500
+_MOST_FOR_MBAR = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,30 +231,73 @@ def mixture_route(flow: Sequence[Result]) -> Curve:
 
 
 def chain_route(
-    lattice: Lattice, path: Sequence[Couplings], kept: Sequence[np.ndarray], n_points: int
+    lattice: Lattice, path: Sequence[Couplings], chains: Sequence[Result], n_points: int
 ) -> Curve:
-    """-log Z of the points by MBAR over Monte Carlo, from where it is known exactly.
+    """-log Z of the points by Monte Carlo, from where it is known exactly.
+
+    Along one coupling each point is joined to the next by Bennett's acceptance ratio on all
+    records; over a map all points are joined at once by MBAR, on records that are independent.
 
     Args:
         lattice: The model.
         path: Couplings of all chains: the points of the sweep first, then those that lead to the
             end where all sites are independent, and that end last.
-        kept: What was measured on independent configurations of each, (N_k, M).
+        chains: What `monte_carlo.monte_carlo_point` returned for each.
         n_points: How many of them are points of the sweep.
 
     Returns:
         Absolute values; those of all points share the error of the way from the known end.
+
+    Raises:
+        NotConvergedError: Neighbours do not overlap.
     """
-    n_k = np.array([len(each) for each in kept])
-    measured = np.concatenate(kept)
-    u_kn = np.stack([lattice.reduced_energies(measured, c) for c in path])
-    found = mbar(u_kn, n_k)
-    _, log_z = lattice.known_end(path[-1])
+    if len(lattice.config.controls) == 1:
+        return _bennett_route(lattice, path, chains, n_points)
+    kept = [np.asarray(r["statistics"], np.float64) for r in chains]
+    steps = [
+        max(1, -(-len(k) // _MOST_FOR_MBAR), int(np.ceil(float(r["inefficiency"]))))
+        for k, r in zip(kept, chains, strict=True)
+    ]
+    kept = [k[::step] for k, step in zip(kept, steps, strict=True)]
+    rows = np.concatenate(kept)
+    u_kn = lattice.config.n_sites * np.stack([rows @ lattice.coefficients(c) for c in path])
+    found = mbar(u_kn, np.array([len(each) for each in kept]))
     end = len(path) - 1
     return Curve(
-        values=found.f_k[:n_points] - found.f_k[end] - log_z,
+        values=found.f_k[:n_points] - found.f_k[end] - lattice.known_end(path[-1])[1],
         errors=found.difference_errors[end, :n_points],
     )
+
+
+def _bennett_route(
+    lattice: Lattice, path: Sequence[Couplings], chains: Sequence[Result], n_points: int
+) -> Curve:
+    """From the known end to the nearest point of the sweep, and from there to both ends of it."""
+    start = lattice.nearest_to_known_end(path[:n_points])
+    order = [*range(start + 1, n_points)], [*range(start - 1, -1, -1)]
+    way = [*range(len(path) - 1, n_points - 1, -1), start]
+    values, variances = np.zeros(len(path)), np.zeros(len(path))
+    values[-1] = -lattice.known_end(path[-1])[1]
+    for steps in (way, [start, *order[0]], [start, *order[1]]):
+        for a, b in pairwise(steps):
+            step = _bennett(lattice, (path[a], chains[a]), (path[b], chains[b]))
+            values[b] = values[a] + step.value
+            variances[b] = variances[a] + step.error**2
+    return Curve(values=values[:n_points], errors=np.sqrt(variances[:n_points]))
+
+
+def _bennett(
+    lattice: Lattice, first: tuple[Couplings, Result], second: tuple[Couplings, Result]
+) -> Estimate:
+    """Free energy of the second point less that of the first."""
+    change = lattice.coefficients(second[0]) - lattice.coefficients(first[0])
+    works = [
+        lattice.config.n_sites * (np.asarray(r["statistics"], np.float64) @ change)
+        for _, r in (first, second)
+    ]
+    found = bar(works[0], -works[1])
+    slowest = max(float(first[1]["inefficiency"]), float(second[1]["inefficiency"]))
+    return Estimate(found.value, found.error * slowest**0.5)
 
 
 def warnings_of(lattice: Lattice, results: SweepResults) -> list[str]:

@@ -78,14 +78,21 @@ class MonteCarloConfig:
     Args:
         n_chains: Independent chains.
         n_burn_in: Sweeps of each before the first record.
-        n_records: Records of each chain, one after every sweep.
-        n_kept: Configurations kept at every point, for the forward ESS and for MBAR.
+        n_records: Records of each chain.
+        n_sites_swept: Sweeps from one record to the next times sites, at least one sweep and at
+            most five.
+        n_kept: Configurations kept at every point, for the forward ESS.
     """
 
     n_chains: int = 16
-    n_burn_in: int = 200
-    n_records: int = 4000
+    n_burn_in: int = 500
+    n_records: int = 16_000
+    n_sites_swept: int = 1280
     n_kept: int = 2000
+
+    def n_between(self, n_sites: int) -> int:
+        """Sweeps from one record to the next."""
+        return max(1, min(5, self.n_sites_swept // n_sites))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +106,9 @@ class EvaluationConfig:
         n_tables: Independent repetitions of that, for its error.
     """
 
-    n_samples: int = 10_000
-    n_shared: int = 400
-    n_table: int = 500
+    n_samples: int = 5000
+    n_shared: int = 250
+    n_table: int = 300
     n_tables: int = 8
 
 
@@ -173,7 +180,9 @@ PRESETS = {
         n_steps=40, n_steps_of_spins=40, batch_size=128,
         flow=FlowConfig(n_couplings=2, n_channels=8),
         n_chains=16, n_kept=50,
-        monte_carlo=MonteCarloConfig(n_chains=4, n_burn_in=100, n_records=400, n_kept=200),
+        monte_carlo=MonteCarloConfig(
+            n_chains=4, n_burn_in=200, n_records=800, n_sites_swept=1, n_kept=200
+        ),
         evaluation=EvaluationConfig(n_samples=1000, n_shared=100, n_table=50, n_tables=4),
     ),
     "default": _DEFAULT,

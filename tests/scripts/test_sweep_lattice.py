@@ -49,8 +49,8 @@ def test_a_sweep_writes_what_it_says(finished):
             assert float(row[f"{name}_exact"]) == pytest.approx(value)
             z = (float(row[f"{name}_mc"]) - value) / float(row[f"{name}_mc_error"])
             assert abs(z) < 4
-        z = (float(row["free_Monte_Carlo_MBAR"]) + states.log_partition(T)) / float(
-            row["free_Monte_Carlo_MBAR_error"]
+        z = (float(row["free_Monte_Carlo_BAR"]) + states.log_partition(T)) / float(
+            row["free_Monte_Carlo_BAR_error"]
         )
         assert abs(z) < 4
     page = (out / "report.html").read_text()
