@@ -123,6 +123,10 @@ def _add_training(options: argparse.ArgumentParser) -> None:
     add("--steps", type=positive_count, metavar="N", help="training steps (default: the preset's)")
     add("--flow", type=Path, metavar="DIR",
         help="take the trained flow of this run instead of training one")  # fmt: skip
+    add("--start", type=Path, metavar="DIR",
+        help="start training from the flow of this run, of a lattice of any size")  # fmt: skip
+    add("--batch", type=positive_count, metavar="N",
+        help="configurations of a training step (default: the preset's)")  # fmt: skip
     add("--reference", type=Path, metavar="DIR",
         help="take the Monte Carlo of this run, of the same model and points")  # fmt: skip
     add("--device", type=device, default="cpu",
@@ -141,6 +145,7 @@ def configure(arguments: argparse.Namespace) -> SweepConfig:
     """
     lattice, values = _lattice(arguments)
     preset = PRESETS[arguments.preset]
+    preset = replace(preset, batch_size=arguments.batch or preset.batch_size)
     usual: ObjectiveName = "trade" if len(values) == 1 else "nll+backward-kl"
     objective: ObjectiveName = arguments.objective or usual
     if arguments.method != "mc":
@@ -153,6 +158,7 @@ def configure(arguments: argparse.Namespace) -> SweepConfig:
         seed=arguments.seed, flow=flow, learn=preset.learn(objective, steps),
         data=_data(arguments, values, preset), train=preset.train(steps),
         monte_carlo=preset.monte_carlo, evaluation=preset.evaluation,
+        start=None if arguments.start is None else arguments.start.absolute(),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 import boltzgen
 from boltzgen.base import Density
-from boltzgen.config import to_mapping
+from boltzgen.config import from_mapping, to_mapping
 from boltzgen.errors import CorruptFileError
 from boltzgen.flows import Flow
 from boltzgen.flows.lattice import (
@@ -124,10 +124,16 @@ def train_flow(
 ) -> float:
     """Fit the flow, or go on from the checkpoint, and write the model file.
 
+    A flow may start from one of another lattice: its weights do not depend on the size.
+
     Returns:
         Seconds of training, those of earlier pieces included.
     """
-    flow = new_flow(config).to(device)
+    flow = new_flow(config)
+    if config.start is not None:
+        given = RunFolder(config.start, SweepConfig)
+        flow.load_state_dict(read_weights(given, config, any_lattice=True))
+    flow.to(device)
     x, c = (each.float().to(device) for each in data)
     trainer = Trainer(
         flow, build_objective(config, target),
@@ -149,8 +155,10 @@ def train_flow(
     return seconds
 
 
-def read_weights(run: RunFolder[SweepConfig], config: SweepConfig) -> dict[str, Tensor]:
-    """Read the weights of a trained flow.
+def read_weights(
+    run: RunFolder[SweepConfig], config: SweepConfig, *, any_lattice: bool = False
+) -> dict[str, Tensor]:
+    """Read the weights of a trained flow, possibly of another lattice of as many dimensions.
 
     Raises:
         FileNotFoundError: There is no model.
@@ -161,6 +169,15 @@ def read_weights(run: RunFolder[SweepConfig], config: SweepConfig) -> dict[str, 
         "lattice": to_mapping(config.lattice), "bounds": bounds_of(config),
         "flow": to_mapping(config.flow),
     }  # fmt: skip
+    if any_lattice:
+        there = from_mapping(json.loads(metadata.get("lattice", "{}")), LatticeConfig)
+        same = (there.kind, len(there.shape)) == (config.lattice.kind, len(config.lattice.shape))
+        if not same:
+            raise ValueError(
+                f"--start: expected a flow of {config.lattice.kind} in {len(config.lattice.shape)} "
+                f"dimensions, got one of {there.name}"
+            )
+        del expected["lattice"]
     for name, value in expected.items():
         if json.loads(metadata.get(name, "null")) != json.loads(json.dumps(value)):
             raise CorruptFileError(

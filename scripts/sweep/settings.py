@@ -1,6 +1,7 @@
 """All settings of a sweep, and the presets."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from boltzgen.training import TrainConfig
@@ -129,6 +130,7 @@ class SweepConfig:
         monte_carlo: The reference.
         evaluation: Samples of the flow.
         checkpoint_every: Steps between checkpoints.
+        start: Run whose flow the training starts from, of any lattice; None for a new flow.
     """
 
     lattice: LatticeConfig
@@ -143,6 +145,7 @@ class SweepConfig:
     monte_carlo: MonteCarloConfig
     evaluation: EvaluationConfig
     checkpoint_every: int = 100
+    start: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

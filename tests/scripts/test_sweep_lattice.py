@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import sweep_lattice
+from boltzgen.storage import load_tensors
 from systems.lattices.exact import enumerate_ising
 
 SMALL = ("--preset", "smoke", "--workers", "0", "--quiet", "--steps", "8")
@@ -197,3 +198,29 @@ def test_another_run_is_not_overwritten(finished, refuses):
 def test_a_missing_flow_is_named(refuses, tmp_path):
     words = (*PHI4, *SMALL, "--method", "flow", "--flow", tmp_path / "no", "--out", tmp_path / "o")
     refuses(sweep_lattice.main, *words, because="model.safetensors")
+
+
+def test_a_flow_of_a_smaller_lattice_is_a_start(finished, call, refuses, tmp_path):
+    out, _ = finished
+    words = ["--model", "ising", "--L", "6", "--T", "2:3:0.5", *SMALL, "--method", "flow"]
+    status, _, error = call(
+        sweep_lattice.main, *words, "--steps", "1", "--start", out, "--out", tmp_path / "o"
+    )
+    assert status == 0, error
+    there, here = (load_tensors(path / "model.safetensors")[0] for path in (out, tmp_path / "o"))
+    assert all((there[name] - here[name]).abs().max() < 0.02 for name in there)
+    refuses(
+        sweep_lattice.main, *PHI4, *SMALL, "--start", out, "--out", tmp_path / "p",
+        because="--start: expected a flow of phi4",
+    )  # fmt: skip
+
+
+def test_the_monte_carlo_of_another_run_is_used(finished, call, refuses, tmp_path):
+    out, _ = finished
+    words = (*ISING, *SMALL, "--method", "mc", "--reference", out)
+    status, _, error = call(sweep_lattice.main, *words, "--out", tmp_path / "o")
+    assert status == 0, error
+    assert [r["abs_m_mc"] for r in rows_of(tmp_path / "o")] == [r["abs_m_mc"] for r in rows_of(out)]
+    assert not (tmp_path / "o" / "points").exists()
+    words = (*PHI4, *SMALL, "--method", "mc", "--reference", out, "--out", tmp_path / "p")
+    refuses(sweep_lattice.main, *words, because="--reference: expected a run of phi4/4x4")
