@@ -1,6 +1,7 @@
 """The report of a run, put together."""
 
 from boltzgen.estimators import reliable
+from boltzgen.plots import style
 from boltzgen.report import ReportContent, Table
 from pipeline.curves import training_section
 from pipeline.evaluation import AtTemperature
@@ -18,10 +19,11 @@ from pipeline.surfaces import surfaces_section
 def compose(story: Story) -> ReportContent:
     """Put the report together."""
     config = story.config
-    sections = [weights_section(story), thermodynamics_section(story), energies_section(story)]
-    if story.angles is not None:
-        sections.append(surfaces_section(story, story.angles))
-    sections += [mbar_section(story), training_section(story.history)]
+    with style():
+        sections = [weights_section(story), thermodynamics_section(story), energies_section(story)]
+        if story.angles is not None:
+            sections.append(surfaces_section(story, story.angles))
+        sections += [mbar_section(story), training_section(story.history)]
     return ReportContent(
         title=f"Boltzmann generator of {config.system}",
         subtitle=f"{config.low:g} K to {config.high:g} K, trained on molecular dynamics at "
