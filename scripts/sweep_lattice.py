@@ -17,6 +17,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
@@ -34,7 +35,7 @@ from pipeline.run_folder import RunFolder
 from sweep.attempts import Function
 from sweep.cluster import ClusterSettings, cluster_settings, run_points
 from sweep.command import configure, parser
-from sweep.connection import SweepError
+from sweep.connection import SweepError, remote_client
 from sweep.flow_points import flow_point, flow_points, log_weights_at, slopes_on_grid
 from sweep.model import (
     bounds_of,
@@ -105,26 +106,21 @@ class Sweep:
 
     def monte_carlo(self) -> list[Result]:
         """Chains at all points, and on the way to the known end; possibly those of another run."""
-        if self.arguments.reference is not None:
-            return self._given_chains(RunFolder(self.arguments.reference, SweepConfig))
+        if self.config.reference_of is not None:
+            return self._given_chains(RunFolder(self.config.reference_of, SweepConfig))
         points = reference_points(self.config, self.values)
         return self.timed_points("Monte Carlo", monte_carlo_point, points)
 
     def _given_chains(self, given: RunFolder[SweepConfig]) -> list[Result]:
         there = given.load_config()
-        if (there.lattice, there.values) != (self.config.lattice, self.config.values):
-            raise ValueError(
-                f"--reference: expected a run of {self.config.lattice.name} over the same points, "
-                f"got one of {there.lattice.name}"
-            )
         store = PointStore(given.path / "points", monte_carlo_point)
         points = reference_points(there, self.values)
         return [store.read(point).result for point in points]
 
     def train(self) -> str:
         """Train the flow, or take that of another run; return it as text."""
-        if self.arguments.flow is not None:
-            given = RunFolder(self.arguments.flow, SweepConfig)
+        if self.config.flow_of is not None:
+            given = RunFolder(self.config.flow_of, SweepConfig)
             weights = read_weights(given, self.config)
             self.seconds["training"] = training_seconds(given)
             return pack(weights)
@@ -159,8 +155,7 @@ def analyse(sweep: Sweep, chains: list[Result], weights: str | None) -> SweepRes
     )  # fmt: skip
     if chains:
         results.monte_carlo.extend(
-            estimate_monte_carlo(lattice, c, np.asarray(r["series"]))
-            for c, r in zip(couplings, chains, strict=False)
+            estimate_monte_carlo(lattice, c, r) for c, r in zip(couplings, chains, strict=False)
         )
     if weights is not None:
         add_flow(sweep, results, chains, weights)
@@ -213,7 +208,8 @@ def _integral(sweep: Sweep, density: Density, generator: torch.Generator) -> Cur
 def write_results(sweep: Sweep, results: SweepResults) -> None:
     """Write tables, summary and report."""
     run = sweep.run
-    history = training_history(run) if run.metrics.exists() else []
+    own = sweep.config.flow_of is None and run.metrics.exists()
+    history = training_history(run) if own else []
     story = SweepStory(
         lattice=sweep.lattice, config=sweep.config, results=results, history=history,
         seconds=sweep.seconds, command=shlex.join(["python", *sys.argv]),
@@ -228,11 +224,42 @@ def write_results(sweep: Sweep, results: SweepResults) -> None:
     print(f"{sum(sweep.seconds.values()) / 60:.1f} minutes; report: {run.report}")
 
 
+def with_given(config: SweepConfig) -> SweepConfig:
+    """See that what other runs are to give is there; a flow comes with how it was trained.
+
+    Raises:
+        ValueError: A run is none of this model.
+        FileNotFoundError: A run has no flow.
+        CorruptFileError: A flow is damaged, or of another size.
+    """
+    if config.start is not None:
+        read_weights(RunFolder(config.start, SweepConfig), config, any_lattice=True)
+    if config.reference_of is not None:
+        there = RunFolder(config.reference_of, SweepConfig).load_config()
+        if (there.lattice, there.values) != (config.lattice, config.values):
+            raise ValueError(
+                f"--reference: expected a run of {config.lattice.name} over the same points, got "
+                f"one of {there.lattice.name}"
+            )
+    if config.flow_of is None:
+        return config
+    there = RunFolder(config.flow_of, SweepConfig).load_config()
+    given = replace(
+        config, flow=there.flow, learn=there.learn, data=there.data, train=there.train,
+        start=there.start,
+    )  # fmt: skip
+    read_weights(RunFolder(config.flow_of, SweepConfig), given)
+    return given
+
+
 def execute(arguments: argparse.Namespace) -> None:
     """Monte Carlo, training, flow, report."""
     torch.set_num_threads(1)
-    config = configure(arguments)
+    config = with_given(configure(arguments))
     cluster = cluster_settings(arguments)
+    if cluster.scheduler is not None:
+        with remote_client(cluster.scheduler, timeout=cluster.timeout):
+            pass  # an address that does not answer is known before any work
     name = f"{config.lattice.name.replace('/', '-')}_{config.learn.objective}_seed{config.seed}"
     run = RunFolder(arguments.out or Path("runs") / name, SweepConfig)
     run.open(config, resume=arguments.resume)

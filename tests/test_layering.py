@@ -75,7 +75,10 @@ ONLY_IN: dict[str, set[str]] = {
 }
 
 # Packages of the optional extras: the only ones that may be imported inside a function.
-OPTIONAL = {"dask", "distributed", "nflows", "zuko", "normflows", "pandas"}
+OPTIONAL = {
+    "dask", "distributed", "nflows", "zuko", "normflows", "pandas",
+    "peapods", "mcising", "blackjax", "jax",
+}  # fmt: skip
 
 
 def unit_of(module: str) -> str:

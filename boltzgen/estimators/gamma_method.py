@@ -103,7 +103,11 @@ def gamma_method(
         slopes = _slopes(records, means, function, gradient)
         value = _finite(function(means))
         chain_values = np.array([_finite(function(m)) for m in records.mean(1)])
-    gamma = autocovariance((records - means) @ slopes)
+    # Deviations from the first record vanish exactly where a series is constant.
+    moved = (records - records[0, 0]) @ slopes
+    if np.ptp(moved) == 0:
+        raise NonFiniteError("series: the quantity never changes, so no error can be given")
+    gamma = autocovariance(moved - moved.mean())
     if not gamma[0] > _rounding(records, slopes):
         raise NonFiniteError("series: the quantity never changes, so no error can be given")
     window = _choose_window(gamma, n, S)

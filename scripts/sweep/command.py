@@ -158,8 +158,13 @@ def configure(arguments: argparse.Namespace) -> SweepConfig:
         seed=arguments.seed, flow=flow, learn=preset.learn(objective, steps),
         data=_data(arguments, values, preset), train=preset.train(steps),
         monte_carlo=preset.monte_carlo, evaluation=preset.evaluation,
-        start=None if arguments.start is None else arguments.start.absolute(),
+        start=_absolute(arguments.start), flow_of=_absolute(arguments.flow),
+        reference_of=_absolute(arguments.reference),
     )  # fmt: skip
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
 
 
 def _lattice(
@@ -183,6 +188,9 @@ def _lattice(
             f"--{_COUPLINGS[kind][0]}: expected a range for one coupling or for two, got "
             f"{len(controls)}"
         )
+    n_points = math.prod(len(value) for value in found.values())
+    if n_points > _MOST_POINTS:
+        raise ValueError(f"--{controls[0]}: expected at most {_MOST_POINTS} points, got {n_points}")
     fixed = {name: value[0] for name, value in found.items() if len(value) == 1}
     config = LatticeConfig(
         kind="phi4" if kind == "phi4" else "ising", shape=_shape(arguments), controls=controls,
@@ -222,6 +230,15 @@ def _check_flow(
         raise ValueError(
             "--h: expected 0 for a flow, which is exactly symmetric; --method mc takes any"
         )
+    if lattice.kind == "ising":
+        at = dict(zip(lattice.controls, values, strict=True))
+        found = at.get("J", (lattice.fixed.get("J", 1.0),))
+        below, above = found[0], found[-1]
+        if not below * above > 0:
+            raise ValueError(
+                f"--J: expected values of one sign for a flow, got {below:g} to {above:g}; "
+                "--method mc takes any"
+            )
     if objective == "trade" and len(values) > 1:
         raise ValueError("--objective: trade follows one coupling, expected another where two vary")
     if objective == "trade" and values[0][0] <= 0:

@@ -18,6 +18,8 @@ from sweep.points import Point, Result, Setting
 from sweep.settings import FlowConfig, SweepConfig
 
 _CHUNK = 1000
+_FLOW_SEEDS = 1_000_003
+"""Away from the seed of the run, whose streams are the first weights and the training."""
 
 
 def flow_points(
@@ -34,7 +36,7 @@ def flow_points(
         Point(
             label="flow " + label_of(config.lattice, at),
             couplings=config.lattice.couplings(at),
-            seed=config.seed + 7919 * number,
+            seed=config.seed + 7919 * number + _FLOW_SEEDS,
             settings=cast(Mapping[str, Setting], {**common, "at": at}),
         )
         for number, at in enumerate(values)
@@ -43,7 +45,7 @@ def flow_points(
 
 def label_of(lattice: LatticeConfig, values: Sequence[float]) -> str:
     """The point by its controls, such as kappa=0.25."""
-    return ",".join(f"{k}={v:.6g}" for k, v in zip(lattice.controls, values, strict=True))
+    return ",".join(f"{k}={v:.12g}" for k, v in zip(lattice.controls, values, strict=True))
 
 
 def flow_point(point: Point) -> Result:
@@ -125,15 +127,19 @@ def slopes_on_grid(
     n_tables: int,
     generator: Generator,
 ) -> np.ndarray:
-    """Independent estimates of <dE/dc> on a grid of one control, (n_tables, K).
+    """Sums of w and of w dE/dc on a grid of one control, in n_tables parts: (n_tables, K, 2).
 
-    What TRADE's table holds while it trains, made anew with the finished flow.
+    Their ratio is what TRADE's table holds while it trains, made anew with the finished flow. The
+    weights of one grid point have a common scale.
     """
-    target, tables = lattice.target(), np.empty((n_tables, grid.size))
+    target, sums = lattice.target(), np.empty((n_tables, grid.size, 2))
     for column, value in enumerate(grid):
         c = torch.full((n_samples * n_tables, 1), float(value), dtype=torch.float64)
         x, log_q = density.sample_and_log_prob(c, generator=generator)
         energy, slope = target.energy_and_denergy_dc(x, c)
-        weights = (-energy - log_q).reshape(n_tables, n_samples).softmax(1)
-        tables[:, column] = (weights * slope.reshape(n_tables, n_samples)).sum(1).numpy()
-    return tables
+        log_w = -energy - log_q
+        weights = (log_w - log_w.max()).exp().reshape(n_tables, n_samples)
+        slopes = torch.where(weights > 0, slope.reshape(n_tables, n_samples), 0.0)
+        sums[:, column, 0] = weights.sum(1).numpy()
+        sums[:, column, 1] = (weights * slopes).sum(1).numpy()
+    return sums

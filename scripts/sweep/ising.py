@@ -125,6 +125,7 @@ class IsingLattice(Lattice):
             m = strip.magnetisation(length)
             u = strip.energy(length) / v
             means[1] = strip.magnetisation_square(length)
-            means[3:] = m, -(u + h * m) / J, strip.heat_capacity(length) * T**2 / v**2 + u**2
+            bond = -(u + h * m) / J if J else np.nan
+            means[3:] = m, bond, strip.heat_capacity(length) * T**2 / v**2 + u**2
             return means, strip.log_partition(length)
         return means, np.nan

@@ -1,7 +1,7 @@
 """Monte Carlo at the points of a sweep, and on the way to where log Z is known."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.config import from_mapping, to_mapping
+from boltzgen.errors import NonFiniteError, NotConvergedError
 from boltzgen.estimators import gamma_method
 from boltzgen.random import spawn
 from sweep.flow_points import label_of
@@ -62,6 +63,7 @@ def monte_carlo_point(point: Point) -> Result:
         "series" (n_chains, n_blocks, M): means of what was measured over blocks of records;
         "statistics" (n_chains n_records, K): those of every record in which the energy is linear,
         in float32, and "inefficiency", how many of these records are worth an independent one;
+        "tau", autocorrelation times of the observables in records; NaN where they are unknown;
         "configurations" (n_kept, *shape), in float32.
     """
     torch.set_num_threads(1)
@@ -83,18 +85,31 @@ def monte_carlo_point(point: Point) -> Result:
     return {
         "series": blocks.mean(2),
         "statistics": statistics.reshape(-1, statistics.shape[-1]).astype(np.float32),
-        "inefficiency": _inefficiency(statistics),
+        "inefficiency": 2 * max(_times(np.moveaxis(statistics, -1, 0)), key=_or_infinite),
+        "tau": np.array(
+            [
+                _time(found.measured, observable.at(point.couplings))
+                for observable in lattice.observables
+            ]
+        ),
         "configurations": found.stored.reshape(-1, *config.shape).astype(np.float32),
     }
 
 
-def _inefficiency(statistics: np.ndarray) -> float:
-    """2 tau of the slowest of the statistics, of those that move at all."""
-    found = [1.0]
-    for column in np.moveaxis(statistics, -1, 0):
-        if np.ptp(column) > 0:
-            found.append(2 * gamma_method(column).tau_int)
-    return max(found)
+def _times(series: Iterable[np.ndarray]) -> list[float]:
+    return [_time(each, None) for each in series]
+
+
+def _time(series: np.ndarray, function: Callable[[np.ndarray], float] | None) -> float:
+    """Integrated autocorrelation time; NaN for what never changes or changes too slowly."""
+    try:
+        return gamma_method(series, function).tau_int
+    except (NonFiniteError, NotConvergedError):
+        return math.nan
+
+
+def _or_infinite(time: float) -> float:
+    return math.inf if math.isnan(time) else time
 
 
 def training_data(

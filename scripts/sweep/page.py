@@ -114,14 +114,17 @@ def _say_monte_carlo(story: SweepStory) -> str:
         (found.tau_int, number, name)
         for number, at in enumerate(story.results.monte_carlo)
         for name, found in at.items()
+        if not np.isnan(found.tau_int)
     ]
+    if not times:
+        return "Monte Carlo never moved."
     longest, number, name = max(times)
     (label,) = (each.label for each in story.lattice.observables if each.name == name)
     settings = story.config.monte_carlo
     return (
         f"Monte Carlo took {settings.n_chains} chains of {settings.n_records:,} records at each of "
-        f"{story.n_points} points; the longest autocorrelation time of means over 16 records is "
-        f"{longest:.3g} such means ({_short(label)} at {story.at(number)})."
+        f"{story.n_points} points; the longest autocorrelation time is {longest:.3g} records "
+        f"({_short(label)} at {story.at(number)})."
     )
 
 

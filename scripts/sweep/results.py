@@ -1,13 +1,13 @@
 """From what was computed at the points to estimates, comparisons and free energies."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import default_rng
 from scipy import stats
 from scipy.interpolate import CubicSpline
+from scipy.special import expit
 
 from boltzgen.errors import NonFiniteError, NotConvergedError
 from boltzgen.estimators import (
@@ -29,7 +29,8 @@ from sweep.points import Result
 
 N_RESAMPLES = 200
 _LEAST_TIMES = 500
-_MOST_FOR_MBAR = 4000
+_MOST_FOR_MBAR = 2e7
+"""Numbers in the matrix of reduced energies, about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ class Agreement:
     Args:
         z: Difference in standard errors at each point, (K,).
         chi_square: Sum of squares.
-        p_value: Of chi-square, with as many degrees of freedom as there are finite z.
+        p_value: Of chi-square, with as many degrees of freedom as z that are no NaN.
     """
 
     z: np.ndarray
@@ -148,20 +149,27 @@ def estimate_flow(
 
 
 def estimate_monte_carlo(
-    lattice: Lattice, couplings: Couplings, series: np.ndarray
+    lattice: Lattice, couplings: Couplings, chains: Result
 ) -> dict[str, GammaEstimate]:
-    """Observables from chains (n_chains, n_records, M), with their autocorrelation.
+    """Observables from what `monte_carlo.monte_carlo_point` returned, with their autocorrelation.
+
+    Errors are from means over blocks of records, autocorrelation times from the records.
 
     A quantity that never changed, or changed too slowly for its error to be known, has the error
     NaN: it is no exact number.
     """
     found = {}
-    for each in lattice.observables:
+    series, times = np.asarray(chains["series"]), np.asarray(chains["tau"])
+    n_records = len(np.asarray(chains["statistics"]))
+    for each, tau in zip(lattice.observables, times, strict=True):
         function = each.at(couplings)
         try:
-            found[each.name] = gamma_method(series, function)
+            found[each.name] = replace(
+                gamma_method(series, function), tau_int=float(tau), tau_int_error=float("nan"),
+                n_records=n_records,
+            )  # fmt: skip
         except (NonFiniteError, NotConvergedError):
-            unknown, n_records = float("nan"), series.shape[0] * series.shape[1]
+            unknown = float("nan")
             found[each.name] = GammaEstimate(
                 value=function(series.mean((0, 1))), error=unknown, error_of_error=unknown,
                 tau_int=unknown, tau_int_error=unknown, window=0, consistency=unknown,
@@ -182,7 +190,7 @@ def compare(
             (f.reweighted[each.name], r[each.name]) for f, r in zip(flow, reference, strict=True)
         ]
         z = np.array([(a.value - b.value) / np.hypot(a.error, b.error) for a, b in pairs])
-        known = z[np.isfinite(z)]
+        known = z[~np.isnan(z)]  # an infinite one stays: it disagrees for certain
         chi_square = float(known @ known)
         found[each.name] = Agreement(
             z=z, chi_square=chi_square, p_value=float(stats.chi2.sf(chi_square, known.size))
@@ -198,18 +206,28 @@ def importance_route(flow: Sequence[FlowAt]) -> Curve:
     )
 
 
-def integral_route(grid: np.ndarray, tables: np.ndarray, at: np.ndarray) -> Curve:
+def integral_route(grid: np.ndarray, sums: np.ndarray, at: np.ndarray) -> Curve:
     """-log Z, relative to the first point, as the integral of <dE/dc> over a grid.
+
+    Averages are over all tables together; leaving out one table at a time gives the error, and
+    takes out the bias of order 1 / N that weighted averages have, which all tables share.
 
     Args:
         grid: Values of the control, (G,).
-        tables: Independent estimates of <dE/dc>, (R, G).
+        sums: Sums of the weights and of weights times dE/dc, (R, G, 2), as
+            `flow_points.slopes_on_grid` returns them.
         at: Where the integral is wanted, (K,), within the grid.
     """
-    curves = CubicSpline(grid, tables, axis=1).antiderivative()(at)
-    curves = curves - curves[:, :1]
-    errors = curves.std(0, ddof=1) / np.sqrt(len(curves))
-    return Curve(values=curves.mean(0), errors=errors, relative=True)
+
+    def integral(total: np.ndarray) -> np.ndarray:
+        curve = CubicSpline(grid, total[:, 1] / total[:, 0]).antiderivative()(at)
+        return curve - curve[0]
+
+    n, total = len(sums), sums.sum(0)
+    without = np.stack([integral(total - each) for each in sums])
+    values = n * integral(total) - (n - 1) * without.mean(0)
+    errors = np.sqrt((n - 1) / n * np.square(without - without.mean(0)).sum(0))
+    return Curve(values=values, errors=errors, relative=True)
 
 
 def mixture_route(flow: Sequence[Result]) -> Curve:
@@ -254,8 +272,12 @@ def chain_route(
     if len(lattice.config.controls) == 1:
         return _bennett_route(lattice, path, chains, n_points)
     kept = [np.asarray(r["statistics"], np.float64) for r in chains]
+    unknown = sum(np.isnan(float(r["inefficiency"])) for r in chains)
+    if unknown:
+        raise NotConvergedError(f"chains: {unknown} points move too slowly for their errors")
+    most = int(np.clip(_MOST_FOR_MBAR / len(path) ** 2, 50, 4000))
     steps = [
-        max(1, -(-len(k) // _MOST_FOR_MBAR), int(np.ceil(float(r["inefficiency"]))))
+        max(1, -(-len(k) // most), int(np.ceil(float(r["inefficiency"]))))
         for k, r in zip(kept, chains, strict=True)
     ]
     kept = [k[::step] for k, step in zip(kept, steps, strict=True)]
@@ -274,30 +296,53 @@ def _bennett_route(
 ) -> Curve:
     """From the known end to the nearest point of the sweep, and from there to both ends of it."""
     start = lattice.nearest_to_known_end(path[:n_points])
-    order = [*range(start + 1, n_points)], [*range(start - 1, -1, -1)]
     way = [*range(len(path) - 1, n_points - 1, -1), start]
-    values, variances = np.zeros(len(path)), np.zeros(len(path))
-    values[-1] = -lattice.known_end(path[-1])[1]
-    for steps in (way, [start, *order[0]], [start, *order[1]]):
-        for a, b in pairwise(steps):
-            step = _bennett(lattice, (path[a], chains[a]), (path[b], chains[b]))
-            values[b] = values[a] + step.value
-            variances[b] = variances[a] + step.error**2
-    return Curve(values=values[:n_points], errors=np.sqrt(variances[:n_points]))
+    values, errors = np.empty(n_points), np.empty(n_points)
+    for onward in (range(start + 1, n_points), range(start - 1, -1, -1)):
+        order = [*way, *onward]
+        found = bennett_along(lattice, [path[k] for k in order], [chains[k] for k in order])
+        for place, k in enumerate(order):
+            if k < n_points:
+                values[k], errors[k] = found.values[place], found.errors[place]
+    return Curve(values=values - lattice.known_end(path[-1])[1], errors=errors)
 
 
-def _bennett(
-    lattice: Lattice, first: tuple[Couplings, Result], second: tuple[Couplings, Result]
-) -> Estimate:
-    """Free energy of the second point less that of the first."""
-    change = lattice.coefficients(second[0]) - lattice.coefficients(first[0])
-    works = [
-        lattice.config.n_sites * (np.asarray(r["statistics"], np.float64) @ change)
-        for _, r in (first, second)
-    ]
-    found = bar(works[0], -works[1])
-    slowest = max(float(first[1]["inefficiency"]), float(second[1]["inefficiency"]))
-    return Estimate(found.value, found.error * slowest**0.5)
+def bennett_along(lattice: Lattice, path: Sequence[Couplings], chains: Sequence[Result]) -> Curve:
+    """Free energies along a path, relative to its beginning, each step by Bennett's ratio.
+
+    The chains between two steps enter both, with the same sign, so that the steps are not
+    independent: each record has an influence on the sum, a chain the sum of those of its records,
+    and the error is that of independent chains, which takes in their autocorrelation as well. Where
+    the records of a point never change, errors from there on are unknown.
+    """
+    values, variances, left = np.zeros(len(path)), np.zeros(len(path)), 0.0
+    entering = np.zeros(len(np.asarray(chains[0]["series"])))
+    for k in range(len(path) - 1):
+        change = lattice.coefficients(path[k + 1]) - lattice.coefficients(path[k])
+        works = [_works(lattice, each, change) for each in (chains[k], chains[k + 1])]
+        if any(np.ptp(work) == 0 for work in works):
+            left = np.nan
+        step = bar(works[0].ravel(), -works[1].ravel()).value
+        first, second = expit(step - works[0]), expit(works[1] - step)
+        scale = (first * (1 - first)).sum() + (second * (1 - second)).sum()
+        left += _between_chains(entering - (first - first.mean()).sum(1) / scale)
+        entering = (second - second.mean()).sum(1) / scale
+        values[k + 1] = values[k] + step
+        variances[k + 1] = left + _between_chains(entering)
+    return Curve(values=values, errors=np.sqrt(variances))
+
+
+def _works(lattice: Lattice, chains: Result, change: np.ndarray) -> np.ndarray:
+    """Change of the reduced energy at every record, (n_chains, n_records)."""
+    statistics = np.asarray(chains["statistics"], np.float64)
+    works = lattice.config.n_sites * (statistics @ change)
+    return works.reshape(len(np.asarray(chains["series"])), -1)
+
+
+def _between_chains(sums: np.ndarray) -> float:
+    """Variance of the total of independent chains from the sums of each."""
+    n = sums.size
+    return float(n / (n - 1) * np.square(sums - sums.mean()).sum()) if n > 1 else float("nan")
 
 
 def warnings_of(lattice: Lattice, results: SweepResults) -> list[str]:
@@ -316,6 +361,7 @@ def warnings_of(lattice: Lattice, results: SweepResults) -> list[str]:
                 f"At {where} the forward ESS, {100 * forward.value:.1f} %, is less than half the "
                 f"reverse one, {100 * flow.ess_reverse.value:.1f} %: the flow misses something."
             )
+    least = 1e-3 / max(1, len(results.monte_carlo) * len(lattice.observables))
     for at, chains in zip(results.values, results.monte_carlo, strict=False):
         where = ", ".join(f"{n} = {v:g}" for n, v in zip(lattice.config.controls, at, strict=True))
         still = [name for name, each in chains.items() if np.isnan(each.error)]
@@ -324,7 +370,13 @@ def warnings_of(lattice: Lattice, results: SweepResults) -> list[str]:
                 f"At {where} Monte Carlo gives {', '.join(still)} no error: it never changed, or "
                 "too slowly."
             )
-        moving = [each for each in chains.values() if not np.isnan(each.error)]
+        doubtful = [name for name, each in chains.items() if each.consistency < least]
+        if doubtful:
+            found.append(
+                f"At {where} the chains of Monte Carlo disagree with each other on "
+                f"{', '.join(doubtful)}: some are stuck or have not relaxed."
+            )
+        moving = [each for each in chains.values() if not np.isnan(each.tau_int)]
         if not moving:
             continue
         worst = max(moving, key=lambda estimate: estimate.tau_int)

@@ -131,6 +131,8 @@ class SweepConfig:
         evaluation: Samples of the flow.
         checkpoint_every: Steps between checkpoints.
         start: Run whose flow the training starts from, of any lattice; None for a new flow.
+        flow_of: Run whose flow is taken as it is; None where one is trained.
+        reference_of: Run whose Monte Carlo is taken; None where it is run.
     """
 
     lattice: LatticeConfig
@@ -146,6 +148,8 @@ class SweepConfig:
     evaluation: EvaluationConfig
     checkpoint_every: int = 100
     start: Path | None = None
+    flow_of: Path | None = None
+    reference_of: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,7 +196,7 @@ def differences(free: dict[str, Curve]) -> dict[str, Numbers]:
 
 def combined_errors(free: dict[str, Curve]) -> dict[str, np.ndarray]:
     """Errors of the differences, those of both as if they were independent."""
-    reference = np.nan_to_num(free[reference_route(free)].errors)
+    reference = free[reference_route(free)].errors
     return {name: np.hypot(found.errors, reference) for name, found in differences(free).items()}
 
 

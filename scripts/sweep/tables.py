@@ -146,6 +146,9 @@ def summarise(story: SweepStory) -> dict[str, object]:
         "method": config.method,
         "objective": _objective(story),
         "preset": config.preset,
+        "start": None if config.start is None else str(config.start),
+        "flow_of": None if config.flow_of is None else str(config.flow_of),
+        "reference_of": None if config.reference_of is None else str(config.reference_of),
         "controls": list(story.controls),
         "values": results.values.tolist(),
         "couplings": results.couplings,
@@ -302,5 +305,8 @@ def _largest_z(story: SweepStory) -> np.ndarray:
 
 def _slowest(story: SweepStory) -> np.ndarray:
     """Longest autocorrelation time of all observables at each point, in records."""
-    times = [max(e.tau_int for e in at.values()) for at in story.results.monte_carlo]
+    times = [
+        max((e.tau_int for e in at.values() if not np.isnan(e.tau_int)), default=np.nan)
+        for at in story.results.monte_carlo
+    ]
     return np.array(times) if times else np.full(story.n_points, np.nan)

@@ -197,7 +197,8 @@ def test_another_run_is_not_overwritten(finished, refuses):
 
 def test_a_missing_flow_is_named(refuses, tmp_path):
     words = (*PHI4, *SMALL, "--method", "flow", "--flow", tmp_path / "no", "--out", tmp_path / "o")
-    refuses(sweep_lattice.main, *words, because="model.safetensors")
+    refuses(sweep_lattice.main, *words, because="expected the directory of a run")
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_flow_of_a_smaller_lattice_is_a_start(finished, call, refuses, tmp_path):
@@ -224,3 +225,27 @@ def test_the_monte_carlo_of_another_run_is_used(finished, call, refuses, tmp_pat
     assert not (tmp_path / "o" / "points").exists()
     words = (*PHI4, *SMALL, "--method", "mc", "--reference", out, "--out", tmp_path / "p")
     refuses(sweep_lattice.main, *words, because="--reference: expected a run of phi4/4x4")
+
+
+def test_a_flow_comes_with_how_it_was_trained(finished, call, refuses, tmp_path):
+    out, _ = finished
+    words = (*ISING, *SMALL, "--flow", out, "--method", "flow", "--out", tmp_path / "o")
+    status, _, error = call(sweep_lattice.main, *words, "--objective", "nll")
+    assert status == 0, error
+    summary = json.loads((tmp_path / "o" / "summary.json").read_text())
+    assert summary["objective"] == "trade"
+    assert summary["flow_of"] == str(out)
+    words = [word for word in words if word not in ("--flow", out)]
+    refuses(sweep_lattice.main, *words, "--resume", because="flow_of is")
+
+
+def test_spins_without_bonds_and_frozen_chains_give_a_report(call, tmp_path):
+    words = ("--model", "ising", "--L", "6", "--T", "2", "--J", "0:1:0.5", "--h", "0.1")
+    status, _, error = call(
+        sweep_lattice.main, *words, *SMALL, "--method", "mc", "--out", tmp_path / "a"
+    )
+    assert status == 0, error
+    words = ("--model", "ising", "--L", "3", "--J=-1", "--T", "0.1:0.5:0.2", "--method", "mc")
+    status, printed, error = call(sweep_lattice.main, *words, *SMALL, "--out", tmp_path / "b")
+    assert status == 0, error
+    assert "no error" in printed

@@ -1,0 +1,1 @@
+"""Dynamic critical exponents: how autocorrelation times of Markov chains grow with the lattice."""
