@@ -16,6 +16,7 @@ import numpy as np
 from boltzgen.errors import CorruptFileError
 from boltzgen.storage import read_json
 from summarise_runs import cell
+from sweep.results import REFERENCES
 
 _COLUMNS = (
     ("ess_reverse", "ESS/N reverse / %", 100.0, 1),
@@ -79,8 +80,7 @@ def _lowest(values: list[float | None] | None) -> str:
 def _free_energy_gap(sweep: dict[str, Any]) -> str:
     """Largest difference of the flow's log Z from the exact one, or from that of Monte Carlo."""
     free = sweep["free_energies"]
-    names = ("exact", "Monte Carlo, BAR", "Monte Carlo, MBAR")
-    reference = next((free[name] for name in names if name in free), None)
+    reference = next((free[name] for name in REFERENCES if name in free), None)
     own = free.get("importance sampling")
     if reference is None or own is None:
         return "-"

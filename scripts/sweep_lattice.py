@@ -56,6 +56,9 @@ from sweep.monte_carlo import (
 from sweep.page import SweepStory, compose
 from sweep.points import Point, PointStore, Result
 from sweep.results import (
+    BENNETT,
+    EXACT,
+    MBAR,
     Curve,
     SweepResults,
     chain_route,
@@ -126,7 +129,7 @@ class Sweep:
             return pack(weights)
         started = time.monotonic()
         if not self.run.model.exists():
-            data = training_data(self.lattice, self.config.data, generator=streams(self.config)[2])
+            data = self._data()
             self.seconds["data"] = time.monotonic() - started
             self.seconds["training"] = train_flow(
                 self.run, self.config, self.lattice.target(), data,
@@ -135,6 +138,14 @@ class Sweep:
         else:
             self.seconds["training"] = training_seconds(self.run)
         return pack(read_weights(self.run, self.config))
+
+    def _data(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fields and controls to train on; one row of zeros where the objective uses none."""
+        config = self.config
+        if config.learn.objective == "backward-kl":
+            c = torch.tensor(config.data.boundaries[:1], dtype=torch.float64)
+            return torch.zeros(1, *config.lattice.shape, dtype=torch.float64), c
+        return training_data(self.lattice, config.data, generator=streams(config)[2])
 
     def sample(self, weights: str) -> list[Result]:
         """Samples of the flow at all points."""
@@ -161,10 +172,10 @@ def analyse(sweep: Sweep, chains: list[Result], weights: str | None) -> SweepRes
         add_flow(sweep, results, chains, weights)
     if all("log_z" in e for e in results.exact):
         values = np.array([-e["log_z"] for e in results.exact])
-        results.free["exact"] = Curve(values=values, errors=np.zeros(n_points))
+        results.free[EXACT] = Curve(values=values, errors=np.zeros(n_points))
     if chains:
         path = [p.couplings for p in reference_points(sweep.config, sweep.values)]
-        way = "Monte Carlo, BAR" if len(sweep.config.values) == 1 else "Monte Carlo, MBAR"
+        way = BENNETT if len(sweep.config.values) == 1 else MBAR
         try:
             results.free[way] = chain_route(lattice, path, chains, n_points)
         except NotConvergedError as error:

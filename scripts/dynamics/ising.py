@@ -8,13 +8,11 @@ from systems.lattices.monte_carlo import (
     Metropolis,
     Schedule,
     SwendsenWang,
+    Update,
     Wolff,
     run_ising,
     start_ising,
 )
-
-_Update = Metropolis | SwendsenWang | Wolff
-
 
 _N_FIRST = 200
 """Swendsen-Wang sweeps from the random start, from which single clusters would take long."""
@@ -31,7 +29,7 @@ class IsingSeries:
         seed: Of the chains.
     """
 
-    def __init__(self, L: int, *, n_chains: int, update: _Update, T: float, seed: int) -> None:
+    def __init__(self, L: int, *, n_chains: int, update: Update, T: float, seed: int) -> None:
         generator = Generator().manual_seed(seed)
         start = start_ising((L, L), n_chains, generator=generator)
         self._chains = run_ising(start, SwendsenWang(), Schedule(_N_FIRST), T=T).chains
@@ -57,7 +55,7 @@ def ising_methods(T: float, n_chains: int) -> list[Method]:
     """
 
     def method(
-        update: _Update, name: str, guess: tuple[float, float], cost: tuple[float, float], unit: str
+        update: Update, name: str, guess: tuple[float, float], cost: tuple[float, float], unit: str
     ) -> Method:
         return Method(
             name=name,

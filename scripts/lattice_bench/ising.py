@@ -18,19 +18,18 @@ from systems.lattices.monte_carlo import (
     Metropolis,
     Schedule,
     SwendsenWang,
+    Update,
     Wolff,
     run_ising,
     start_ising,
 )
-
-_Update = Metropolis | SwendsenWang | Wolff
 
 N_CHECKED = 32
 """Chains of the comparison of means."""
 _SITES_A_CALL = 2**19
 _SITES_A_CHECK = 2**22
 _N_FIRST = 400
-_UPDATES: dict[str, _Update] = {
+_UPDATES: dict[str, Update] = {
     "metropolis": Metropolis(),
     "wolff": Wolff(),
     "swendsen-wang": SwendsenWang(),
@@ -140,7 +139,7 @@ def _sample(model: _Model, n_sweeps: int, clusters: str | None) -> None:
     )  # fmt: skip
 
 
-def _runner(L: int, steps: list[tuple[_Update, int]]) -> Callable[[], None]:
+def _runner(L: int, steps: list[tuple[Update, int]]) -> Callable[[], None]:
     """Updates of each kind, with a measurement after every so many."""
     n, chains = _n_updates(L), _in_equilibrium(L, 1, seed=13)
 
@@ -152,7 +151,7 @@ def _runner(L: int, steps: list[tuple[_Update, int]]) -> Callable[[], None]:
     return run
 
 
-def _means(L: int, updates: list[_Update]) -> Callable[[], np.ndarray]:
+def _means(L: int, updates: list[Update]) -> Callable[[], np.ndarray]:
     """Energies a site of chains, of the last kind of update."""
 
     def means() -> np.ndarray:

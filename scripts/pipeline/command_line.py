@@ -37,6 +37,11 @@ def positive_count(text: str) -> int:
     return _whole_number(text, 1, "above 0")
 
 
+def count(text: str) -> int:
+    """Read a whole number, 0 included."""
+    return _whole_number(text, 0, "of at least 0")
+
+
 def sample_count(text: str) -> int:
     """Read a number of samples that has a spread."""
     return _whole_number(text, 2, "above 1")

@@ -39,6 +39,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from boltzgen.errors import CorruptFileError
+from pipeline.command_line import count
 from pipeline.console import ProgressBar
 from sweep.attempts import Failure, Function, ThisProcess, Workers
 from sweep.connection import DaskWorkers, SweepError, check_address, local_client, remote_client
@@ -92,21 +93,15 @@ def add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where points are computed."""
     group = parser.add_argument_group("where points are computed")
     add = group.add_argument
-    add("--workers", type=_count, metavar="N",
+    add("--workers", type=count, metavar="N",
         help="processes on this machine, one thread each; 0: this one, without dask "
         "(default: all cores)")  # fmt: skip
     add("--scheduler", metavar="ADDRESS",
         help="tcp://HOST:PORT of a running scheduler of dask, on a cluster for instance, whose "
         "workers are used instead")  # fmt: skip
-    add("--retries", type=_count, default=2, metavar="N",
+    add("--retries", type=count, default=2, metavar="N",
         help="further attempts at a point that fails, before the others go on without it "
         "(default 2)")  # fmt: skip
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return int(text)
 
 
 def cluster_settings(arguments: argparse.Namespace) -> ClusterSettings:

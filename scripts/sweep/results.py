@@ -29,6 +29,9 @@ from sweep.points import Result
 
 N_RESAMPLES = 200
 _LEAST_TIMES = 500
+EXACT, BENNETT, MBAR = "exact", "Monte Carlo, BAR", "Monte Carlo, MBAR"
+REFERENCES = (EXACT, BENNETT, MBAR)
+"""Routes to the free energy with which the others are compared, the best first."""
 _MOST_FOR_MBAR = 2e7
 """Numbers in the matrix of reduced energies, about."""
 
@@ -189,13 +192,18 @@ def compare(
         pairs = [
             (f.reweighted[each.name], r[each.name]) for f, r in zip(flow, reference, strict=True)
         ]
-        z = np.array([(a.value - b.value) / np.hypot(a.error, b.error) for a, b in pairs])
-        known = z[~np.isnan(z)]  # an infinite one stays: it disagrees for certain
-        chi_square = float(known @ known)
-        found[each.name] = Agreement(
-            z=z, chi_square=chi_square, p_value=float(stats.chi2.sf(chi_square, known.size))
+        found[each.name] = agreement_of(
+            np.array([(a.value - b.value) / np.hypot(a.error, b.error) for a, b in pairs])
         )
     return found
+
+
+def agreement_of(z: np.ndarray) -> Agreement:
+    """What differences in standard errors, (K,), say together; those that are NaN say nothing."""
+    known = z[~np.isnan(z)]  # an infinite one stays: it disagrees for certain
+    chi_square = float(known @ known)
+    p_value = float(stats.chi2.sf(chi_square, known.size)) if known.size else np.nan
+    return Agreement(z=z, chi_square=chi_square, p_value=p_value)
 
 
 def importance_route(flow: Sequence[FlowAt]) -> Curve:

@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from boltzgen.estimators import Estimate, reliable
 from boltzgen.estimators.gamma_method import GammaEstimate
 from boltzgen.plots.lattice import EXACT, MONTE_CARLO, RAW, WEIGHTED
 from sweep.lattice import Lattice
-from sweep.results import Agreement, Curve, SweepResults
+from sweep.results import REFERENCES, Agreement, Curve, SweepResults, agreement_of
 from sweep.settings import SweepConfig
 
 SYMBOLS = {"kappa": "κ", "lambda": "λ", "T": "T", "J": "J", "h": "h"}
@@ -121,11 +120,7 @@ def agreements_of(story: SweepStory, name: str) -> dict[str, Agreement]:
 def _agreement(one: Numbers, other: Numbers) -> Agreement:
     error = np.hypot(one.errors, other.errors)
     safe = np.where(error > 0, error, np.nan)
-    z = (one.values - other.values) / safe
-    known = z[np.isfinite(z)]
-    chi_square = float(known @ known)
-    p = float(stats.chi2.sf(chi_square, known.size)) if known.size else np.nan
-    return Agreement(z=z, chi_square=chi_square, p_value=p)
+    return agreement_of((one.values - other.values) / safe)
 
 
 def farthest(z: np.ndarray) -> int | None:
@@ -162,7 +157,7 @@ def untrusted(story: SweepStory) -> list[int]:
 
 def reference_route(free: dict[str, Curve]) -> str:
     """The route with which the others are compared."""
-    for name in ("exact", "Monte Carlo, BAR", "Monte Carlo, MBAR"):
+    for name in REFERENCES:
         if name in free and np.isfinite(free[name].values).any():
             return name
     return next(iter(free))
