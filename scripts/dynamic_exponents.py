@@ -193,9 +193,14 @@ def warnings_of(times: list[Time], fits: Fits) -> list[str]:
     ]  # fmt: skip
     lines += [
         f"{', '.join(key)}: these sizes follow no power law (p = {fit.p_value:.1g})"
-        for key, fit in fits.items() if fit.p_value is not None and fit.p_value < _LEAST_P
+        for key, fit in fits.items() if fails(fit)
     ]  # fmt: skip
     return lines
+
+
+def fails(fit: PowerLaw) -> bool:
+    """Whether the times scatter about their power law more than their errors allow."""
+    return fit.p_value is not None and fit.p_value < _LEAST_P
 
 
 def _local_exponent(before: Time | None, time: Time) -> str:
@@ -219,6 +224,9 @@ def draw(times: list[Time], fits: Fits, observables: Sequence[str], unit: str) -
                 rows = sorted((t.L, t.tau, t.error) for t in own if t.method == name)
                 _, values, errors = np.array(rows).T
                 fit = fits[name, observable]
+                if fails(fit):
+                    series[f"{name}: no power law"] = (values, errors)
+                    continue
                 series[name] = (values, errors)
                 laws[name] = (fit.amplitude, fit.exponent, fit.exponent_error, fit.first)
             label = rf"$\tau_\mathrm{{int}}$ of {observable} / {unit}"

@@ -35,7 +35,7 @@ def draw_ess(
     if logarithmic:
         ax.set_yscale("log")
     else:
-        ax.set_ylim(bottom=0.0)
+        ax.set_ylim(0.0, 1.05 * ax.dataLim.y1)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     ax.set_xlabel(label)
     ax.set_ylabel("effective sample size / N")

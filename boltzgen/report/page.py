@@ -49,13 +49,17 @@ class Table:
         header: Names of the columns, with units.
         rows: Rows of as many cells.
         caption: What is listed.
+        folded: Whether only the caption is seen until the reader opens it; needs one.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    folded: bool = False
 
     def __post_init__(self) -> None:
+        if self.folded and not self.caption:
+            raise ValueError("caption: expected one for a folded table, got none")
         for number, row in enumerate(self.rows):
             if len(row) != len(self.header):
                 raise ValueError(

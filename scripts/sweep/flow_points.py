@@ -18,6 +18,8 @@ from sweep.points import Point, Result, Setting
 from sweep.settings import FlowConfig, SweepConfig
 
 _CHUNK = 1000
+_REVISION = 1
+"""Of what a point's result holds and how it is made; raised when either changes."""
 _FLOW_SEEDS = 1_000_003
 """Away from the seed of the run, whose streams are the first weights and the training."""
 
@@ -28,7 +30,7 @@ def flow_points(
     """Points of the flow: values of the controls, and the model itself."""
     n_shared = min(config.evaluation.n_shared, max(10_000 // len(values), 20))
     common = {
-        "lattice": to_mapping(config.lattice), "bounds": bounds_of(config),
+        "lattice": to_mapping(config.lattice), "revision": _REVISION, "bounds": bounds_of(config),
         "flow": to_mapping(config.flow), "weights": weights, "grid": values,
         "n_samples": config.evaluation.n_samples, "n_shared": n_shared,
     }  # fmt: skip

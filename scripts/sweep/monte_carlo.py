@@ -22,6 +22,8 @@ _STEPS_PER_ROOT = 0.6
 """Steps on the way to the known end, for each square root of a site: a fluctuation each."""
 _DATA_BURN_IN = 300
 _BLOCK = 16
+_REVISION = 1
+"""Of what a point's result holds and how it is made; raised when either changes."""
 
 
 def reference_points(config: SweepConfig, values: Sequence[tuple[float, ...]]) -> list[Point]:
@@ -35,7 +37,7 @@ def reference_points(config: SweepConfig, values: Sequence[tuple[float, ...]]) -
         couplings.append(step)
         labels.append(f"mc path {number + 1}")
     settings = {
-        "lattice": to_mapping(config.lattice), "n_chains": own.n_chains,
+        "lattice": to_mapping(config.lattice), "revision": _REVISION, "n_chains": own.n_chains,
         "n_burn_in": own.n_burn_in, "n_records": own.n_records, "n_kept": own.n_kept,
         "n_between": own.n_between(config.lattice.n_sites),
     }  # fmt: skip

@@ -205,7 +205,10 @@ def _observable_table(story: SweepStory, observable: Observable) -> Table:
     for pair, found in agreements_of(story, name).items():
         header.append(f"z of {pair}")
         columns.append([f"{z:+.1f}" if np.isfinite(z) else "-" for z in found.z])
-    return Table(header=header, rows=_transposed(columns), caption=f"{observable.label}.")
+    return Table(
+        header=header, rows=_transposed(columns), caption=f"Numbers: {observable.label}",
+        folded=True,
+    )  # fmt: skip
 
 
 def _points(story: SweepStory) -> list[str]:

@@ -145,6 +145,25 @@ def test_short_chains_and_bad_fits_are_named():
     assert [words in line for words, line in zip(WARNINGS, lines, strict=True)] == [True] * 3
 
 
+def test_times_that_follow_no_power_law_are_drawn_without_one(monkeypatch):
+    drawn, draw = {}, dynamic_exponents.draw_power_laws
+
+    def record(L, series, laws, ax, *, label):
+        drawn.update(series=list(series), laws=list(laws))
+        return draw(L, series, laws, ax, label=label)
+
+    monkeypatch.setattr(dynamic_exponents, "draw_power_laws", record)
+    times = [
+        Time(method=name, observable="m", L=int(L), tau=tau, error=0.01 * tau, updates=1.0,
+             sweeps_per_update=1.0, length=1e3, consistency=0.5, n_chains=2, n_updates=150)
+        for name, all_tau in (("good", SIZES**2), ("bent", SIZES * np.log(SIZES) ** 4))
+        for L, tau in zip(SIZES, all_tau, strict=True)
+    ]  # fmt: skip
+    fits = dynamic_exponents.fit_all(times, None)
+    assert dynamic_exponents.draw(times, fits, ["m"], "sweeps").startswith(b"\x89PNG")
+    assert drawn == {"series": ["good", "bent: no power law"], "laws": ["good"]}
+
+
 def test_ising_is_written_as_csv_json_and_picture(call, tmp_path):
     words = ("--L", "4,8,16", "--chains", 8, "--length", 250, "--quiet", "--out", tmp_path / "new")
     status, printed, error = call(dynamic_exponents.main, *words)

@@ -84,7 +84,20 @@ def test_verdict_says_whether_there_are_warnings():
     assert "<li>k-hat is 0.74 at 300 K</li>" in text
 
 
+def test_folded_table_shows_its_caption_once_and_opens():
+    table = Table(header=["T"], rows=[["300"]], caption="Numbers: T", folded=True)
+    text = render_report(small(sections=[Section(title="One", tables=[table])]))
+    assert "<details><summary>Numbers: T</summary>" in text
+    assert text.count("Numbers: T") == 1
+    assert text.count("<details>") == text.count("</details>") == 1
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+
+
 def test_bad_content_is_refused():
+    with pytest.raises(ValueError, match="caption: expected one for a folded table"):
+        Table(header=["a"], rows=[], folded=True)
     with pytest.raises(ValueError, match=r"rows\[0\]: expected 2 cells, got 1"):
         Table(header=["a", "b"], rows=[["1"]])
     with pytest.raises(ValueError, match="image: expected PNG bytes"):
