@@ -54,7 +54,7 @@ def table_of(content, caption):
 def test_tables_have_every_point_with_errors_and_how_the_sources_agree():
     story = sweep_stories.story(kappas=FEW, exact=True)
     content = compose(story)
-    table = table_of(content, "⟨|m|⟩.")
+    table = table_of(content, "Numbers: ⟨|m|⟩")
     assert list(table.header) == [
         "κ", "exact", "Monte Carlo", "τ / records", "flow, raw", "flow, reweighted",
         "z of flow − Monte Carlo", "z of flow − exact", "z of Monte Carlo − exact",
@@ -114,7 +114,7 @@ def test_three_controls_have_tables():
     results = replace(story.results, values=values)
     content = compose(replace(story, config=config, results=results))
     assert [len(s.figures) for s in content.sections] == [0, 0, 0, 1]
-    assert table_of(content, "⟨|m|⟩.").rows[0][0] == "0.2, 1, 0"
+    assert table_of(content, "Numbers: ⟨|m|⟩").rows[0][0] == "0.2, 1, 0"
 
 
 @pytest.mark.usefixtures("unseen")
