@@ -32,8 +32,8 @@ p = torch.softmax(-target.energy(nodes, 1.0), 0)
 x = nodes[p.multinomial(10_000, replacement=True, generator=data)].float()
 x = x + 0.02 * (torch.rand(x.shape, generator=data) - 0.5)  # anywhere in the cell of its node
 
-no_angles, no_folds, T_data = torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(1)
-layout = flows.VectorLayout(no_angles, no_folds, T_data)
+no_angles, no_folds = torch.zeros(2, dtype=torch.bool), torch.ones(2)
+layout = flows.VectorLayout(no_angles, no_folds, flows.LogRatio(torch.ones(1)))
 with seeded(weights):
     flow = flows.coupling_flow(layout, [flows.SplineTransform()] * 4, n_hidden=32, n_blocks=1)
 

@@ -21,7 +21,14 @@ def check_quickstart(printed):
         assert share > 0.8, temperature
 
 
-CHECKS = {"quickstart.py": check_quickstart}
+def check_my_posterior(printed):
+    """The evidence agrees with a quadrature over both parameters, 1601 x 8001 points."""
+    value, error = map(float, re.findall(r"-?\d+\.\d+", printed))
+    assert 0 < error < 0.01
+    assert abs(value + 11.63558) < 4 * error
+
+
+CHECKS = {"quickstart.py": check_quickstart, "my_posterior.py": check_my_posterior}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

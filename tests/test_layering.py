@@ -52,9 +52,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems.thermal": {"systems.units", "systems.checks"},
     "systems.capped": {"systems.checks", "systems.thermal"},
     "systems.ledger": {"systems.units", "systems.checks"},
+    "systems.counting": {"systems.ledger"},
     "systems.toys": _SYSTEM,
     "systems.lattices": _SYSTEM,
-    "systems.posteriors": _SYSTEM,
+    "systems.posteriors": _SYSTEM | {"systems.toys"},
     "systems.molecules": _SYSTEM,
     "systems.charts": _SYSTEM,
 }
@@ -77,7 +78,7 @@ ONLY_IN: dict[str, set[str]] = {
 # Packages of the optional extras: the only ones that may be imported inside a function.
 OPTIONAL = {
     "dask", "distributed", "nflows", "zuko", "normflows", "pandas",
-    "peapods", "mcising", "blackjax", "jax",
+    "peapods", "mcising", "blackjax", "jax", "sklearn", "arviz",
 }  # fmt: skip
 
 

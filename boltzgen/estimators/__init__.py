@@ -5,6 +5,7 @@ from boltzgen.estimators.autocorrelation import (
     independent_indices,
     statistical_inefficiency,
 )
+from boltzgen.estimators.calibration import Coverage, calibration_ranks, coverage
 from boltzgen.estimators.comparison import Comparison, compare_populations
 from boltzgen.estimators.conditional import (
     ConditionalFreeEnergies,
@@ -15,6 +16,7 @@ from boltzgen.estimators.derived import function_of_means
 from boltzgen.estimators.gamma_method import GammaEstimate, gamma_method
 from boltzgen.estimators.histograms import Populations
 from boltzgen.estimators.mbar import FreeEnergies, bar, mbar
+from boltzgen.estimators.moments import Moments, weighted_moments
 from boltzgen.estimators.resampling import Estimate
 from boltzgen.estimators.surfaces import (
     ALANINE_BASINS,
@@ -28,12 +30,30 @@ from boltzgen.estimators.surfaces import (
     ramachandran_distance,
 )
 from boltzgen.estimators.tails import describe_khat, pareto_khat, reliable
+from boltzgen.estimators.thermodynamic_integration import (
+    IntegratedTables,
+    Quadrature,
+    SlopeTable,
+    ThermodynamicIntegral,
+    integrate_tables,
+    integration_weights,
+    slope_table,
+    thermodynamic_integration,
+)
 from boltzgen.estimators.thermodynamics import (
     Energetics,
     Thermodynamics,
     reference_energetics,
     thermodynamics,
 )
+from boltzgen.estimators.two_samples import (
+    ClassifierTest,
+    EnergyDistanceTest,
+    classifier_two_sample_test,
+    energy_distance_test,
+)
+from boltzgen.estimators.uniformity import Uniformity, uniformity
+from boltzgen.estimators.unweighting import resample
 from boltzgen.estimators.weights import (
     effective_sample_size,
     elbo,
@@ -48,26 +68,39 @@ from boltzgen.estimators.weights import (
 __all__ = [
     "ALANINE_BASINS",
     "Basin",
+    "ClassifierTest",
     "Comparison",
     "ConditionalFreeEnergies",
+    "Coverage",
     "Energetics",
+    "EnergyDistanceTest",
     "Estimate",
     "FreeEnergies",
     "GammaEstimate",
     "HistogramDistance",
+    "IntegratedTables",
+    "Moments",
     "Populations",
     "Profile",
+    "Quadrature",
+    "SlopeTable",
     "Surface",
+    "ThermodynamicIntegral",
     "Thermodynamics",
+    "Uniformity",
     "angle_profile",
     "bar",
     "basin_populations",
     "block_labels",
+    "calibration_ranks",
+    "classifier_two_sample_test",
     "compare_populations",
     "conditional_free_energies",
+    "coverage",
     "describe_khat",
     "effective_sample_size",
     "elbo",
+    "energy_distance_test",
     "eubo",
     "evidence_gap",
     "forward_ess",
@@ -75,6 +108,8 @@ __all__ = [
     "function_of_means",
     "gamma_method",
     "independent_indices",
+    "integrate_tables",
+    "integration_weights",
     "log_evidence",
     "mbar",
     "mixture_free_energies",
@@ -83,7 +118,12 @@ __all__ = [
     "ramachandran_distance",
     "reference_energetics",
     "reliable",
+    "resample",
     "reverse_ess",
+    "slope_table",
     "statistical_inefficiency",
+    "thermodynamic_integration",
     "thermodynamics",
+    "uniformity",
+    "weighted_moments",
 ]

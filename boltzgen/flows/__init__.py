@@ -2,8 +2,9 @@
 
 from boltzgen.flows.conditioners import Features, ResidualMLP
 from boltzgen.flows.coupling import Chain, Coupling, Part, VectorLayout
-from boltzgen.flows.densities import Flow, ScaledBase
-from boltzgen.flows.recipes import coupling_flow
+from boltzgen.flows.densities import Flow, ScaledBase, StandardNormal
+from boltzgen.flows.encodings import ControlEncoding, Joined, LogRatio, Standardised
+from boltzgen.flows.recipes import conditional_flow, coupling_flow, coupling_layers
 from boltzgen.flows.transforms import (
     AffineTransform,
     CircularSplineTransform,
@@ -11,20 +12,29 @@ from boltzgen.flows.transforms import (
     Transform,
     VolumePreservingTransform,
 )
+from boltzgen.flows.whitening import Whitening
 
 __all__ = [
     "AffineTransform",
     "Chain",
     "CircularSplineTransform",
+    "ControlEncoding",
     "Coupling",
     "Features",
     "Flow",
+    "Joined",
+    "LogRatio",
     "Part",
     "ResidualMLP",
     "ScaledBase",
     "SplineTransform",
+    "StandardNormal",
+    "Standardised",
     "Transform",
     "VectorLayout",
     "VolumePreservingTransform",
+    "Whitening",
+    "conditional_flow",
     "coupling_flow",
+    "coupling_layers",
 ]

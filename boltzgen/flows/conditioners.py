@@ -1,14 +1,17 @@
 """Networks that turn the untouched half of x and the controls into parameters of a transform."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from boltzgen.checks import check_at_least
+from boltzgen.flows.encodings import ControlEncoding
 
 
 class Features(nn.Module):
-    """Inputs of a conditioner: numbers as they are, angles as cosine and sine, log(c / c0).
+    """Inputs of a conditioner: numbers as they are, angles as cosine and sine, encoded controls.
 
     An angle with a divisor f above 1 is a folded one: its ends meet only up to a relabelling, so
     the cosine and sine of u / f go in as well, which differ at the two ends.
@@ -16,10 +19,10 @@ class Features(nn.Module):
     Args:
         periodic: Which components are angles, bool, shape (D,).
         divisors: One f for each component, shape (D,).
-        reference: c0, positive, one for each control, shape (C,).
+        controls: What is seen of the controls.
     """
 
-    def __init__(self, periodic: Tensor, divisors: Tensor, reference: Tensor) -> None:
+    def __init__(self, periodic: Tensor, divisors: Tensor, controls: ControlEncoding) -> None:
         super().__init__()
         angles = periodic.nonzero()[:, 0]
         folded = (periodic & (divisors > 1)).nonzero()[:, 0]
@@ -28,18 +31,17 @@ class Features(nn.Module):
         self.register_buffer("angles", torch.cat([angles, folded]), persistent=False)
         rate = torch.cat([torch.ones(len(angles)), 1 / divisors[folded].to(torch.float32)])
         self.register_buffer("rate", rate, persistent=False)
-        self.register_buffer("log_reference", reference.log(), persistent=False)
-        self.n_features = len(plain) + 2 * len(rate) + len(reference)
+        self.controls = copy.deepcopy(controls)  # a cast of one flow must not reach another
+        self.n_features = len(plain) + 2 * len(rate) + controls.n_features
 
     plain: Tensor
     angles: Tensor
     rate: Tensor
-    log_reference: Tensor
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """(B, D), (B, C) -> (B, n_features)."""
         turned = x[:, self.angles] * self.rate.to(x.dtype)
-        level = c.log() - self.log_reference.to(c.dtype)
+        level = self.controls(c)
         return torch.cat([x[:, self.plain], turned.cos(), turned.sin(), level], 1)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from boltzgen.base import Bijection
 from boltzgen.flows.conditioners import Features, ResidualMLP
+from boltzgen.flows.encodings import ControlEncoding
 from boltzgen.flows.transforms import Transform
 
 
@@ -19,24 +20,24 @@ class Part(NamedTuple):
 
 
 class VectorLayout(NamedTuple):
-    """What a flow must know of the components of x: which are angles, how folded, and c0.
+    """What a flow must know of x and c: which components are angles, how folded, how c is seen.
 
     Attributes:
         periodic: bool, shape (D,).
         divisors: Fold of each component, 1 where there is none, shape (D,).
-        reference: c0 of each control, positive, shape (C,).
+        controls: What networks see of the controls.
     """
 
     periodic: Tensor
     divisors: Tensor
-    reference: Tensor
+    controls: ControlEncoding
 
 
 class Coupling(Bijection):
     """One coupling layer; several parts with different transforms share one conditioner.
 
     Args:
-        layout: The components of x and the reference controls.
+        layout: The components of x and the encoding of the controls.
         parts: What is mapped; the remaining components are the input of the conditioner.
         n_hidden: Width of the conditioner.
         n_blocks: Residual blocks of the conditioner.
@@ -53,14 +54,14 @@ class Coupling(Bijection):
         self, layout: VectorLayout, parts: Sequence[Part], *, n_hidden: int, n_blocks: int
     ) -> None:
         n_features = len(layout.periodic)
-        super().__init__((n_features,), len(layout.reference))
+        super().__init__((n_features,), layout.controls.n_controls)
         moved = [index for part in parts for index in part.indices]
         if len(set(moved)) != len(moved) or not set(moved) <= set(range(n_features)):
             raise ValueError(
                 f"parts: expected distinct components of 0 to {n_features - 1}, got {moved}"
             )
         kept = [index for index in range(n_features) if index not in set(moved)]
-        if not moved or (not kept and not len(layout.reference)):
+        if not moved or (not kept and not layout.controls.n_controls):
             raise ValueError(f"parts: expected some components to map and some input, got {moved}")
         self.transforms = [part.transform for part in parts]
         self.sizes = [len(part.indices) for part in parts]
@@ -69,7 +70,7 @@ class Coupling(Bijection):
         order = torch.tensor([*kept, *moved]).argsort()
         self.register_buffer("order", order, persistent=False)
         self.features = Features(
-            layout.periodic[self.kept], layout.divisors[self.kept], layout.reference
+            layout.periodic[self.kept], layout.divisors[self.kept], layout.controls
         )
         self.n_parameters = [
             size * transform.n_parameters
@@ -83,6 +84,17 @@ class Coupling(Bijection):
     moved: Tensor
     order: Tensor
     features: Features
+
+    @torch.no_grad()
+    def ignore_first_control(self) -> None:
+        """Set the weights with which the conditioner sees the first control to zero.
+
+        A flow that is trained at one value of this control is then the same at all others, until a
+        loss at those says what it should be; with random weights it would be anything.
+        """
+        n_encoded = self.features.controls.n_features
+        if n_encoded:
+            self.conditioner.first.weight[:, self.features.n_features - n_encoded] = 0.0
 
     def _forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return self._apply_parts(x, c, inverse=False)

@@ -51,6 +51,23 @@ class ScaledBase(Density):
         return x, self._log_prob(x, c)
 
 
+class StandardNormal(Density):
+    """Independent normal numbers of mean 0 and variance 1, whatever the controls.
+
+    Args:
+        event_shape: Shape of one x.
+        n_controls: C.
+    """
+
+    def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:
+        flat = x.flatten(1)
+        return -0.5 * (flat.square().sum(1) + flat.shape[1] * math.log(2 * math.pi))
+
+    def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        x = draw_normal((len(c), *self.event_shape), like=c, generator=generator)
+        return x, self._log_prob(x, c)
+
+
 class Flow(Density):
     """The density of x where bijection(x) is distributed as the base.
 

@@ -1,7 +1,7 @@
 """Losses as values: forward and reverse KL, TRADE, log-variance, and weighted sums of them."""
 
 from boltzgen.objectives.control_gradient import ControlGradient
-from boltzgen.objectives.controls import ControlSampler, LogUniform, UniformBox
+from boltzgen.objectives.controls import ControlSampler, LogUniform, UniformBox, WithContexts
 from boltzgen.objectives.derivatives import (
     CentralDifference,
     ControlDerivative,
@@ -11,9 +11,16 @@ from boltzgen.objectives.derivatives import (
 from boltzgen.objectives.expectations import ExpectationTable
 from boltzgen.objectives.forward_kl import ForwardKL
 from boltzgen.objectives.grid import CausalSampler, ControlGrid, log_spaced_grid
+from boltzgen.objectives.gridless import GridlessControlGradient
 from boltzgen.objectives.log_variance import LogVariance
 from boltzgen.objectives.penalties import Huber, Penalty, Squared
-from boltzgen.objectives.points import DataPoints, FlowPoints, MissingPoints, PointSource
+from boltzgen.objectives.points import (
+    ControlPoints,
+    DataPoints,
+    FlowPoints,
+    MissingPoints,
+    PointSource,
+)
 from boltzgen.objectives.reverse_kl import ReverseKL, regularise
 from boltzgen.objectives.weighted import GradientBalance, Ramp, Term, Weighted
 
@@ -23,6 +30,7 @@ __all__ = [
     "ControlDerivative",
     "ControlGradient",
     "ControlGrid",
+    "ControlPoints",
     "ControlSampler",
     "ControlSlope",
     "DataPoints",
@@ -31,6 +39,7 @@ __all__ = [
     "FlowPoints",
     "ForwardKL",
     "GradientBalance",
+    "GridlessControlGradient",
     "Huber",
     "LogUniform",
     "LogVariance",
@@ -43,6 +52,7 @@ __all__ = [
     "Term",
     "UniformBox",
     "Weighted",
+    "WithContexts",
     "log_spaced_grid",
     "regularise",
 ]

@@ -21,7 +21,8 @@ class ControlGradient(nn.Module):
     """Residual of d log p(x | c) / dc = E_p[A] - A(x, c), A = dE/dc, at points of the flow.
 
     Both sides are multiplied by c, so that the residual is the dimensionless derivative in log c:
-    r = d log q(x | c) / d log c - c (E_p[A](c) - A(x, c)). Only the first term is trained. x is
+    r = d log q(x | c) / d log c - c (E_p[A](c) - A(x, c)); a derivative with an offset has
+    c + offset in place of c. Only the first term is trained. x is
     drawn from the flow at the same c, which the causal sampler picks from the grid; E_p[A] comes
     from the table. Together with a boundary condition at one c (maximum likelihood there) the
     minimum r = 0 fixes the density at all c. It fails where the flow at some c has no overlap with
@@ -29,8 +30,8 @@ class ControlGradient(nn.Module):
 
     The memory (table and running losses) stays on the CPU, whatever device the flow is on.
 
-    Points of energy +inf, and grid points where the table has no estimate yet, carry no
-    information on the slope and are left out of the mean; their share is the metric
+    Points of infinite energy or slope, and grid points where the table has no estimate yet, carry
+    no information on the slope and are left out of the mean; their share is the metric
     `trade_forbidden`.
 
     Args:
@@ -71,8 +72,12 @@ class ControlGradient(nn.Module):
                 f"sampler: expected the table's grid of {len(table.grid)} points with boundaries "
                 f"{table.grid.boundaries}, got {sampler.n_points} and {sampler.boundaries}"
             )
-        if not noise >= 0:
-            raise ValueError(f"noise: expected a number of at least 0, got {noise}")
+        first = float(table.grid.values[table.grid.boundaries[0]])
+        if not noise >= 0 or (noise > 0 and first == 0):
+            raise ValueError(
+                "noise: expected a number of at least 0, and 0 where the first boundary is 0, got "
+                f"{noise}"
+            )
         self.target, self.sampler, self.table = target, sampler, table
         self.grid = table.grid
         self.derivative = derivative or ExactDerivative()
@@ -90,8 +95,9 @@ class ControlGradient(nn.Module):
         with torch.no_grad():
             energy, slope = self.target.energy_and_denergy_dc(x, c)
         expected = self.table.mean_slope[index].to(dtype=x.dtype, device=x.device)
-        allowed = (energy != torch.inf) & ~expected.isnan()
-        wanted = torch.where(allowed, c[:, 0] * (expected - slope[:, 0]), 0.0)
+        allowed = (energy != torch.inf) & ~slope[:, 0].isinf() & ~expected.isnan()
+        level = c[:, 0] + self.derivative.offset
+        wanted = torch.where(allowed, level * (expected - slope[:, 0]), 0.0)
         known = self.derivative(density, x, c)
         residual = torch.where(allowed, known.slope - wanted, 0.0)
         penalty = self.penalty(residual)

@@ -6,12 +6,13 @@ References:
     arXiv:2203.07404.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor, nn
 
-from boltzgen.checks import check_at_least
+from boltzgen.checks import check_at_least, check_positive
 from boltzgen.random import draw_index
 
 
@@ -19,7 +20,7 @@ class ControlGrid(nn.Module):
     """Increasing values of one control, some of which are boundaries where data exist.
 
     Args:
-        values: The grid, shape (K,), positive and increasing.
+        values: The grid, shape (K,), not negative and increasing.
         boundaries: Indices of the boundary values, at least one.
 
     Raises:
@@ -33,8 +34,8 @@ class ControlGrid(nn.Module):
         super().__init__()
         if values.dim() != 1 or len(values) < 2 or not bool((values.diff() > 0).all()):
             raise ValueError(f"values: expected two or more increasing numbers, got {values}")
-        if not bool(values[0] > 0):
-            raise ValueError(f"values: expected positive numbers, got {values[0].item()}")
+        if not bool(values[0] >= 0):
+            raise ValueError(f"values: expected numbers of at least 0, got {values[0].item()}")
         known = set(range(len(values)))
         if not boundaries or not set(boundaries) <= known:
             raise ValueError(f"boundaries: expected indices below {len(values)}, got {boundaries}")
@@ -66,24 +67,31 @@ class ControlGrid(nn.Module):
 
 
 def log_spaced_grid(
-    low: float, high: float, n_values: int, boundary: float | Sequence[float]
+    low: float,
+    high: float,
+    n_values: int,
+    boundary: float | Sequence[float],
+    *,
+    offset: float = 0.0,
 ) -> ControlGrid:
-    """Values spaced evenly in log c from low to high, with boundaries put in if they are missing.
+    """Values even in log(c + offset) from low to high, with boundaries put in if they are missing.
 
     Args:
-        low: Smallest value, positive.
+        low: Smallest value; low + offset is positive.
         high: Largest value.
         n_values: How many, before boundaries are put in.
         boundary: The value where data exist, or several.
+        offset: As of the derivative in the control; 0 for temperatures.
 
     Raises:
-        ValueError: There are fewer than two values or no boundary.
+        ValueError: There are fewer than two values or no boundary, or low + offset is not positive.
     """
     check_at_least("n_values", n_values, 2)
+    check_positive("low + offset", low + offset)
     values = torch.logspace(
-        torch.tensor(low).log10().item(), torch.tensor(high).log10().item(), n_values,
-        dtype=torch.float64,
-    )  # fmt: skip
+        math.log10(low + offset), math.log10(high + offset), n_values, dtype=torch.float64
+    )
+    values = values - offset
     values[0], values[-1] = low, high
     boundaries = [boundary] if isinstance(boundary, int | float) else list(boundary)
     for known in boundaries:

@@ -1,5 +1,6 @@
 """Where a loss that may look anywhere looks: at samples of the flow, all or some, or at data."""
 
+import math
 from typing import Protocol
 
 import torch
@@ -7,6 +8,7 @@ from torch import Generator, Tensor
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
+from boltzgen.objectives.controls import ControlSampler
 from boltzgen.objectives.grid import ControlGrid
 from boltzgen.protocols import Batch, Target
 from boltzgen.random import draw_index, draw_uniform
@@ -62,6 +64,66 @@ class FlowPoints:
         return values[index.to(values.device)].repeat_interleave(self.n_samples)[:, None]
 
 
+class ControlPoints:
+    """Samples of the flow at controls that need no grid, several samples for each.
+
+    With `reach` > 0 the samples of each control come from the flow at another one, whose first
+    control lies nearer to the boundary: level + u reach (level of the boundary - level) with
+    u uniform in [0, 1), level = log(c + offset). What the flow has lost is still seen there.
+
+    Args:
+        controls: Where to look.
+        n_controls: Controls a step.
+        n_samples: Samples for each.
+        boundary: Value of the first control at which data exist; needed where reach is not 0.
+        reach: Greatest share of the way to the boundary, in [0, 1].
+        offset: As of the derivative in the control.
+
+    Raises:
+        ValueError: A number is out of range, or the boundary is missing.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        controls: ControlSampler,
+        *,
+        n_controls: int,
+        n_samples: int,
+        boundary: float | None = None,
+        reach: float = 0.0,
+        offset: float = 0.0,
+    ) -> None:
+        check_at_least("n_controls", n_controls, 1)
+        check_at_least("n_samples", n_samples, 2)
+        if not 0 <= reach <= 1 or (reach > 0 and boundary is None):
+            raise ValueError(
+                "reach, boundary: expected a share between 0 and 1, and a boundary where it is "
+                f"above 0, got {reach} and {boundary}"
+            )
+        self.controls, self.boundary = controls, boundary
+        self.n_controls, self.n_samples = n_controls, n_samples
+        self.reach, self.offset = reach, offset
+
+    @torch.no_grad()
+    def __call__(
+        self, density: Density, batch: Batch, *, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw n_controls * n_samples points, those of one control together."""
+        c = self.controls(self.n_controls, like=batch.x, generator=generator)
+        source = self._towards_boundary(c, generator=generator)
+        x = density.sample(source.repeat_interleave(self.n_samples, 0), generator=generator)
+        return x, c.repeat_interleave(self.n_samples, 0)
+
+    def _towards_boundary(self, c: Tensor, *, generator: Generator) -> Tensor:
+        if self.boundary is None or self.reach == 0:
+            return c
+        level = (c[:, :1] + self.offset).log()
+        end = math.log(self.boundary + self.offset)
+        share = self.reach * draw_uniform(level.shape, like=level, generator=generator)
+        first = (level + share * (end - level)).exp() - self.offset
+        return torch.cat([first, c[:, 1:]], 1)
+
+
 class MissingPoints:
     """Of many points the ones where the flow puts too little: those of large log w = -E - log q.
 
@@ -80,7 +142,9 @@ class MissingPoints:
         ValueError: There are fewer candidates than points to keep.
     """
 
-    def __init__(self, source: FlowPoints, target: Target, *, n_samples: int) -> None:
+    def __init__(
+        self, source: FlowPoints | ControlPoints, target: Target, *, n_samples: int
+    ) -> None:
         check_at_least("n_samples", n_samples, 2)
         if n_samples > source.n_samples:
             raise ValueError(

@@ -10,7 +10,14 @@ from torch import Generator, Tensor
 import boltzgen
 from boltzgen.config import to_mapping
 from boltzgen.errors import CorruptFileError
-from boltzgen.flows import AffineTransform, Flow, SplineTransform, VectorLayout, coupling_flow
+from boltzgen.flows import (
+    AffineTransform,
+    Flow,
+    LogRatio,
+    SplineTransform,
+    VectorLayout,
+    coupling_flow,
+)
 from boltzgen.objectives import (
     CausalSampler,
     CentralDifference,
@@ -61,7 +68,7 @@ def build_flow(chart: InternalChart, config: FlowConfig, *, high: float) -> Flow
     """Build the flow of a chart; call it inside `seeded`."""
     divisors = torch.ones(chart.event_shape, dtype=torch.long)
     divisors[chart.periodic.cpu()] = chart.fold.cpu()
-    layout = VectorLayout(chart.periodic.cpu(), divisors, torch.tensor([high]))
+    layout = VectorLayout(chart.periodic.cpu(), divisors, LogRatio(torch.tensor([high])))
     n_affine = config.n_layers - config.n_spline_layers
     splines = [SplineTransform(config.n_bins) for _ in range(config.n_spline_layers)]
     transforms = [AffineTransform() for _ in range(n_affine)] + splines

@@ -6,27 +6,18 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from boltzgen.plots import draw_ess, draw_khat, new_figure, to_png
-from boltzgen.plots.lattice import (
-    MONTE_CARLO,
-    WEIGHTED,
-    draw_differences,
-    draw_map,
-    draw_observable,
-    draw_residuals,
-    draw_routes,
-    mark_couplings,
-    new_stacked_figure,
-)
+from boltzgen.plots.lattice import draw_map, draw_observable, draw_residuals, mark_couplings
+from boltzgen.plots.routes import draw_differences, draw_routes, new_stacked_figure
+from boltzgen.plots.series import MONTE_CARLO, WEIGHTED
 from boltzgen.report import Figure
+from pipeline.routes import aligned, differences
 from sweep.lattice import Observable
 from sweep.story import (
     SweepStory,
     agreements_of,
-    aligned,
-    differences,
     forward_ess,
     khat,
-    reference_route,
+    reference_of,
     reverse_ess,
     sources_of,
 )
@@ -78,11 +69,12 @@ def free_energy_figures(story: SweepStory) -> list[Figure]:
     figure = new_figure(1, 2, width=9.5)
     for ax in figure.axes:
         _mark(story, ax)
-    reference = reference_route(free)
-    sites = {name: (f.values / n_sites, f.errors / n_sites) for name, f in aligned(free).items()}
+    reference = reference_of(free)
+    curves = aligned(free, reference)
+    sites = {name: (f.values / n_sites, f.errors / n_sites) for name, f in curves.items()}
     draw_routes(c, sites, figure.axes[0], label="−log Z / V, in nats per site", control=label)
     draw_differences(
-        c, dict(differences(free)), figure.axes[1], reference=reference, control=label,
+        c, dict(differences(free, reference)), figure.axes[1], reference=reference, control=label,
         label="difference of −log Z, in nats",
     )  # fmt: skip
     moved = [name for name, curve in free.items() if curve.relative and name != reference]
@@ -155,12 +147,15 @@ def _weight_maps(story: SweepStory) -> list[Figure]:
 
 
 def _free_energy_maps(story: SweepStory) -> list[Figure]:
-    free, curves = story.results.free, aligned(story.results.free)
-    reference = reference_route(free)
+    free = story.results.free
+    reference = reference_of(free)
+    curves = aligned(free, reference)
     flow = [name for name in _FLOW_ROUTES if name in free]
     shown = (flow or [reference])[0]
     panels = [("−log Z / V, in nats per site", curves[shown].values / _n_sites(story), False)]
-    others = [(name, found) for name, found in differences(free).items() if name != reference]
+    others = [
+        (name, found) for name, found in differences(free, reference).items() if name != reference
+    ]
     panels += [(f"{name}: difference in nats", found.values, True) for name, found in others]
     text = f"Free energy per site by the route “{shown}”"
     text += f", and differences of the whole lattice's from “{reference}”." if others else "."

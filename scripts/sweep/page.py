@@ -4,26 +4,25 @@ import numpy as np
 
 from boltzgen.estimators import describe_khat
 from boltzgen.plots import style
-from boltzgen.plots.lattice import MONTE_CARLO
+from boltzgen.plots.series import MONTE_CARLO
 from boltzgen.report import ReportContent, Section, Table
+from pipeline.agreement import farthest
 from pipeline.curves import training_section
+from pipeline.numbers import Numbers, percentage, quote
+from pipeline.routes import combined_errors, differences
 from pipeline.summary import versions
+from pipeline.trust import untrusted
 from sweep.figures import free_energy_figures, observable_figures, weight_figures
 from sweep.lattice import Observable
 from sweep.story import (
-    Numbers,
     SweepStory,
     agreements_of,
-    combined_errors,
-    differences,
-    farthest,
     forward_ess,
-    reference_route,
+    reference_of,
     reverse_ess,
     sources_of,
-    untrusted,
 )
-from sweep.tables import AGREEMENT_HEADER, Rows, agreement_rows, percentage, quote
+from sweep.tables import AGREEMENT_HEADER, Rows, agreement_rows
 
 __all__ = ["SweepStory", "compose"]
 
@@ -98,7 +97,7 @@ def _lowest(story: SweepStory, ess: Numbers) -> str:
 
 
 def _say_distrust(story: SweepStory) -> str:
-    bad = untrusted(story)
+    bad = untrusted(story.results.flow)
     if not bad:
         return ""
     named = [story.at(number) for number in bad[:_MOST_NAMED]]
@@ -154,10 +153,11 @@ def _say_free_energy(story: SweepStory) -> str:
     free = story.results.free
     if len(free) < 2:
         return ""
-    reference, errors = reference_route(free), combined_errors(free)
+    reference = reference_of(free)
+    errors = combined_errors(free, reference)
     rows = [
         (float(abs(found.values[at])), name, at, float(errors[name][at]))
-        for name, found in differences(free).items()
+        for name, found in differences(free, reference).items()
         if name != reference
         for at in [farthest(found.values)]
         if at is not None
@@ -221,7 +221,7 @@ def _transposed(columns: list[list[str]]) -> Rows:
 
 def _weights_section(story: SweepStory) -> Section:
     reverse, forward = reverse_ess(story), forward_ess(story)
-    bad = untrusted(story)
+    bad = untrusted(story.results.flow)
     rows = [
         [
             point,
@@ -248,7 +248,8 @@ def _weights_section(story: SweepStory) -> Section:
 
 def _free_energy_section(story: SweepStory) -> Section:
     free = story.results.free
-    reference, errors = reference_route(free), combined_errors(free)
+    reference = reference_of(free)
+    errors = combined_errors(free, reference)
     header = [", ".join(story.symbols), *free]
     curves = [
         [quote(v, e) for v, e in zip(curve.values, curve.errors, strict=True)]
@@ -258,7 +259,9 @@ def _free_energy_section(story: SweepStory) -> Section:
     note = f" Relative to the first point: {', '.join(relative)}." if relative else ""
     tables = [Table(header=header, rows=_transposed([_points(story), *curves]),
                     caption=f"−log Z of the whole lattice in nats.{note}")]  # fmt: skip
-    others = {name: found for name, found in differences(free).items() if name != reference}
+    others = {
+        name: found for name, found in differences(free, reference).items() if name != reference
+    }
     if others:
         cells = [
             [_difference(v, e) for v, e in zip(found.values, errors[name], strict=True)]

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import default_rng
-from scipy import stats
-from scipy.interpolate import CubicSpline
 from scipy.special import expit
 
 from boltzgen.errors import NonFiniteError, NotConvergedError
@@ -17,6 +15,7 @@ from boltzgen.estimators import (
     forward_ess,
     function_of_means,
     gamma_method,
+    integrate_tables,
     log_evidence,
     mbar,
     mixture_free_energies,
@@ -24,6 +23,7 @@ from boltzgen.estimators import (
     reliable,
     reverse_ess,
 )
+from pipeline.agreement import Agreement, agreement_of
 from sweep.lattice import Couplings, Lattice
 from sweep.points import Result
 
@@ -70,26 +70,6 @@ class Curve:
     values: np.ndarray
     errors: np.ndarray
     relative: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """One observable of two sources over all points.
-
-    Args:
-        z: Difference in standard errors at each point, (K,).
-        chi_square: Sum of squares.
-        p_value: Of chi-square, with as many degrees of freedom as z that are no NaN.
-    """
-
-    z: np.ndarray
-    chi_square: float
-    p_value: float
-
-    @property
-    def largest(self) -> float:
-        """Largest |z|."""
-        return float(np.nanmax(np.abs(self.z)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,14 +178,6 @@ def compare(
     return found
 
 
-def agreement_of(z: np.ndarray) -> Agreement:
-    """What differences in standard errors, (K,), say together; those that are NaN say nothing."""
-    known = z[~np.isnan(z)]  # an infinite one stays: it disagrees for certain
-    chi_square = float(known @ known)
-    p_value = float(stats.chi2.sf(chi_square, known.size)) if known.size else np.nan
-    return Agreement(z=z, chi_square=chi_square, p_value=p_value)
-
-
 def importance_route(flow: Sequence[FlowAt]) -> Curve:
     """-log Z of each point by itself."""
     return Curve(
@@ -217,25 +189,14 @@ def importance_route(flow: Sequence[FlowAt]) -> Curve:
 def integral_route(grid: np.ndarray, sums: np.ndarray, at: np.ndarray) -> Curve:
     """-log Z, relative to the first point, as the integral of <dE/dc> over a grid.
 
-    Averages are over all tables together; leaving out one table at a time gives the error, and
-    takes out the bias of order 1 / N that weighted averages have, which all tables share.
-
     Args:
         grid: Values of the control, (G,).
         sums: Sums of the weights and of weights times dE/dc, (R, G, 2), as
             `flow_points.slopes_on_grid` returns them.
         at: Where the integral is wanted, (K,), within the grid.
     """
-
-    def integral(total: np.ndarray) -> np.ndarray:
-        curve = CubicSpline(grid, total[:, 1] / total[:, 0]).antiderivative()(at)
-        return curve - curve[0]
-
-    n, total = len(sums), sums.sum(0)
-    without = np.stack([integral(total - each) for each in sums])
-    values = n * integral(total) - (n - 1) * without.mean(0)
-    errors = np.sqrt((n - 1) / n * np.square(without - without.mean(0)).sum(0))
-    return Curve(values=values, errors=errors, relative=True)
+    found = integrate_tables(grid, sums, at=at)
+    return Curve(values=-found.values, errors=found.errors, relative=True)
 
 
 def mixture_route(flow: Sequence[Result]) -> Curve:

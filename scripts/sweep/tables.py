@@ -1,22 +1,20 @@
 """Results of a sweep as CSV, HDF5, JSON and on the terminal."""
 
-import csv
-import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from boltzgen.plots.lattice import EXACT, MONTE_CARLO, RAW, WEIGHTED
-from boltzgen.storage import write_atomically
+from boltzgen.plots.series import EXACT, MONTE_CARLO, RAW, WEIGHTED
 from boltzgen.storage.hdf5 import write_array, write_hdf5
+from pipeline.agreement import farthest
+from pipeline.columns import as_word, with_error, write_columns
 from pipeline.console import print_table
+from pipeline.numbers import Numbers, finite, quote
 from pipeline.summary import versions
 from sweep.story import (
-    Numbers,
     SweepStory,
     agreements_of,
-    farthest,
     forward_ess,
     khat,
     reverse_ess,
@@ -42,13 +40,13 @@ def columns_of(story: SweepStory) -> dict[str, np.ndarray]:
     for each in story.lattice.observables:
         found |= _observable_columns(story, each.name)
     unknown = _unknown(story)
-    found |= _pair("ess_reverse", reverse_ess(story) if results.flow else unknown)
-    found |= _pair("ess_forward", forward_ess(story) or unknown)
+    found |= with_error("ess_reverse", reverse_ess(story) if results.flow else unknown)
+    found |= with_error("ess_forward", forward_ess(story) or unknown)
     found["khat"] = khat(story) if results.flow else unknown.values
     log_z = [(each.log_z.value, each.log_z.error) for each in results.flow]
-    found |= _pair("log_z", Numbers(*np.array(log_z).T) if log_z else unknown)
+    found |= with_error("log_z", Numbers(*np.array(log_z).T) if log_z else unknown)
     for name, curve in results.free.items():
-        found |= _pair(f"free_{_word(name)}", Numbers(curve.values, curve.errors))
+        found |= with_error(f"free_{as_word(name)}", Numbers(curve.values, curve.errors))
     return found
 
 
@@ -57,7 +55,7 @@ def _observable_columns(story: SweepStory, name: str) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for source, column in _COLUMNS.items():
         numbers = sources.get(source, unknown)
-        found |= _pair(f"{name}_{column}", numbers)
+        found |= with_error(f"{name}_{column}", numbers)
         if source == MONTE_CARLO:
             times = [each[name].tau_int for each in story.results.monte_carlo]
             found[f"{name}_mc_tau"] = np.array(times) if times else unknown.values
@@ -71,31 +69,13 @@ def _unknown(story: SweepStory) -> Numbers:
     return Numbers(np.full(story.n_points, np.nan), np.full(story.n_points, np.nan))
 
 
-def _pair(name: str, numbers: Numbers) -> dict[str, np.ndarray]:
-    return {name: numbers.values, f"{name}_error": numbers.errors}
-
-
-def _word(name: str) -> str:
-    """A name of a route as a name of a column."""
-    return re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_")
-
-
 def write_csv(path: Path | str, story: SweepStory) -> None:
     """Write one row for each point, with the columns of `columns_of`; what is unknown is empty.
 
     Raises:
         OSError: The file could not be written; the previous one is intact.
     """
-    columns = columns_of(story)
-
-    def fill(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            for row in zip(*columns.values(), strict=True):
-                writer.writerow(["" if np.isnan(v) else repr(float(v)) for v in row])
-
-    write_atomically(path, fill)
+    write_columns(path, columns_of(story))
 
 
 def write_hdf5_table(path: Path | str, story: SweepStory) -> None:
@@ -113,7 +93,7 @@ def write_hdf5_table(path: Path | str, story: SweepStory) -> None:
         for name, values in columns_of(story).items():
             write_array(file, name, values, "1")
         for route, curve in story.results.free.items():
-            file[f"free_{_word(route)}"].attrs.update(route=route, relative=curve.relative)
+            file[f"free_{as_word(route)}"].attrs.update(route=route, relative=curve.relative)
         file.attrs.create("controls", list(story.controls), dtype=h5py.string_dtype())
         file.attrs.update(
             system=config.lattice.name, seed=config.seed, method=config.method,
@@ -179,41 +159,17 @@ def _agreements(story: SweepStory) -> dict[str, dict[str, object]]:
             found.setdefault(pair, {})[each.name] = {
                 "largest_z": None if worst is None else float(abs(agreement.z[worst])),
                 "at": None if worst is None else story.results.values[worst].tolist(),
-                "chi_square": _finite(agreement.chi_square),
+                "chi_square": finite(agreement.chi_square),
                 "n_points": int(np.isfinite(agreement.z).sum()),
-                "p_value": _finite(agreement.p_value),
+                "p_value": finite(agreement.p_value),
             }
     return found
 
 
 def _list(values: np.ndarray | list[float]) -> list[float | None] | None:
     """Numbers with None for those that are not finite; None if there are none at all."""
-    found = [_finite(float(v)) for v in values]
+    found = [finite(v) for v in values]
     return None if all(v is None for v in found) else found
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def quote(value: float, error: float) -> str:
-    """A number with its error to two digits, such as 0.1234 ± 0.0012; a dash for NaN."""
-    if not np.isfinite(value):
-        return "-"
-    if not (np.isfinite(error) and error > 0):
-        return f"{value:.7g}"
-    digits = _digits(error)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _digits(error: float) -> int:
-    """Decimals that show two digits of an error."""
-    return int(np.clip(1 - np.floor(np.log10(error)), 0, 12))
-
-
-def percentage(value: float, error: float) -> str:
-    """A share with its error in per cent."""
-    return quote(100 * value, 100 * error)
 
 
 def agreement_rows(story: SweepStory) -> Rows:

@@ -8,8 +8,26 @@ from torch import Generator, Tensor
 
 from systems.capped import CappedTarget
 from systems.charts import ChartedTarget, fit_chart
+from systems.counting import CountedTarget
 from systems.lattices import CanonicalPhi4, ContinuousIsing, HoppingPhi4, Ising, KineticPhi4
+from systems.ledger import EnergyLedger
 from systems.molecules import OpenMMTarget, TensorTarget, named
+from systems.posteriors import (
+    SLCP,
+    Bridge,
+    EightSchools,
+    FortyGaussians,
+    Funnel,
+    GaussianProcess,
+    LogisticRegression,
+    ManyWellBridge,
+    MixtureBridge,
+    Parameter,
+    Positive,
+    Posterior,
+    SixGaussians,
+    TwoMoons,
+)
 from systems.toys import (
     DoubleWell2D,
     GaussianMixture,
@@ -44,6 +62,28 @@ def charted(n: int, g: Generator) -> Tensor:
     return chart().to_internal(rattled(n, g))[0]
 
 
+def amortised():
+    """A mean and a width from one observed number."""
+    return Posterior(
+        lambda values, y: -((y[:, 0] - values["mean"]) ** 2) - values["width"],
+        lambda values: -(values["mean"] ** 2) - values["width"],
+        [Parameter("mean"), Parameter("width", support=Positive())],
+        observed=("y",),
+    )
+
+
+def regression():
+    """Logistic regression of the parity of 12 numbers."""
+    x = torch.linspace(-1, 1, 12, dtype=torch.float64)
+    return LogisticRegression(torch.stack([x, x**2], 1), torch.arange(12) % 2)
+
+
+def gaussian_process():
+    """Gaussian-process regression of a sine in one of two inputs."""
+    x = torch.linspace(-1, 1, 12, dtype=torch.float64)
+    return GaussianProcess(torch.stack([x, x**2], 1), (3 * x).sin())
+
+
 TARGETS: dict[str, TargetCase] = {
     "HarmonicWell": TargetCase(lambda: HarmonicWell(n_dims=3, stiffness=2.0)),
     "DoubleWell2D": TargetCase(DoubleWell2D),
@@ -61,6 +101,23 @@ TARGETS: dict[str, TargetCase] = {
     "Ising, three controls": TargetCase(lambda: Ising((3, 4), {})),
     "ContinuousIsing": TargetCase(lambda: ContinuousIsing((4, 4))),
     "ContinuousIsing, three controls": TargetCase(lambda: ContinuousIsing((3, 4), {})),
+    "Posterior": TargetCase(amortised),
+    "Posterior, one observation": TargetCase(lambda: amortised().observe([0.7])),
+    "Bridge": TargetCase(
+        lambda: Bridge(lambda x: -x.abs().sum(1), [Parameter("x", (3,))], width=2.0)
+    ),
+    "TwoMoons": TargetCase(TwoMoons),
+    "Funnel": TargetCase(Funnel),
+    "MixtureBridge": TargetCase(lambda: MixtureBridge(GaussianMixture(), width=3.0)),
+    "FortyGaussians": TargetCase(FortyGaussians),
+    "SixGaussians": TargetCase(SixGaussians),
+    "ManyWellBridge": TargetCase(ManyWellBridge),
+    "EightSchools, centred": TargetCase(EightSchools),
+    "EightSchools, not centred": TargetCase(lambda: EightSchools(centred=False)),
+    "LogisticRegression": TargetCase(regression),
+    "GaussianProcess": TargetCase(gaussian_process),
+    "SLCP": TargetCase(SLCP),
+    "CountedTarget": TargetCase(lambda: CountedTarget(DoubleWell2D(), EnergyLedger())),
     "CappedTarget": TargetCase(lambda: CappedTarget(DoubleWell2D(), 2.0, scale=1.0)),
     "ChartedTarget": TargetCase(
         lambda: ChartedTarget(OpenMMTarget(MOLECULE), chart()), charted, KELVIN, tolerance=1e-4

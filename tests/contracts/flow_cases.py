@@ -12,11 +12,17 @@ from boltzgen.flows import (
     CircularSplineTransform,
     Coupling,
     Flow,
+    Joined,
+    LogRatio,
     Part,
     ScaledBase,
     SplineTransform,
+    Standardised,
+    StandardNormal,
     VectorLayout,
     VolumePreservingTransform,
+    Whitening,
+    conditional_flow,
     coupling_flow,
 )
 from boltzgen.flows.lattice import (
@@ -35,10 +41,12 @@ from boltzgen.flows.lattice import (
 from boltzgen.objectives import (
     CausalSampler,
     ControlGradient,
+    ControlPoints,
     ExpectationTable,
     FlowPoints,
     ForwardKL,
     GradientBalance,
+    GridlessControlGradient,
     LogUniform,
     LogVariance,
     Ramp,
@@ -52,13 +60,17 @@ from systems.toys import DoubleWell2D
 from tests.contracts.case import BijectionCase, DensityCase, ObjectiveCase
 
 TURN = 2 * math.pi
-PLAIN = VectorLayout(torch.zeros(4, dtype=torch.bool), torch.ones(4), torch.ones(1))
+PLAIN = VectorLayout(torch.zeros(4, dtype=torch.bool), torch.ones(4), LogRatio(torch.ones(1)))
 # Two numbers, an angle and a folded angle.
 MIXED = VectorLayout(
-    torch.tensor([False, False, True, True]), torch.tensor([1.0, 1.0, 1.0, 3.0]), torch.ones(1)
+    torch.tensor([False, False, True, True]),
+    torch.tensor([1.0, 1.0, 1.0, 3.0]),
+    LogRatio(torch.ones(1)),
 )
 PERIOD = torch.tensor([math.inf, math.inf, TURN, TURN], dtype=torch.float64)
-UNCONDITIONAL = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(0))
+UNCONDITIONAL = VectorLayout(
+    torch.zeros(2, dtype=torch.bool), torch.ones(2), LogRatio(torch.ones(0))
+)
 SIZE = {"n_hidden": 16, "n_blocks": 1}
 
 
@@ -110,6 +122,11 @@ def small_lattice_flow() -> Flow:
     return lattice_flow(LatticeLayout((4, 2), [0.5], [2.0]), n_couplings=2, n_channels=4)
 
 
+def whitening() -> Whitening:
+    factor = torch.tensor([[1.5, 0.0], [-0.4, 0.3]], dtype=torch.float64)
+    return Whitening(torch.tensor([0.3, -2.0], dtype=torch.float64), factor, 1)
+
+
 BIJECTIONS = {
     "Coupling, affine": BijectionCase(affine),
     "Coupling, no control": BijectionCase(lambda: affine(UNCONDITIONAL)),
@@ -121,17 +138,32 @@ BIJECTIONS = {
     "CheckerboardCoupling, three dimensions": BijectionCase(lambda: checkerboard((2, 2, 4))),
     "CheckerboardCoupling, two controls": BijectionCase(lambda: checkerboard((4, 2), 2)),
     "CheckerboardCoupling, step": BijectionCase(lambda: checkerboard(transform=TanhStep())),
+    "Whitening": BijectionCase(whitening),
     "SpectralScaling": BijectionCase(lambda: SpectralScaling((4, 3), embedding())),
     "SpectralScaling, one dimension": BijectionCase(lambda: SpectralScaling((5,), embedding())),
 }
 
+
+def encoding() -> Joined:
+    """Of a power that may be 0 and of an observation that has any sign."""
+    seen = Standardised(torch.tensor([0.5]), torch.tensor([2.0]))
+    return Joined([LogRatio(torch.ones(1), offset=0.1), seen])
+
+
+def conditional() -> Flow:
+    fixed = Whitening(torch.tensor([0.3, -2.0]), torch.tensor([[1.5, 0.0], [-0.4, 0.3]]), 2)
+    return conditional_flow(fixed, encoding(), [SplineTransform(n_bins=4)] * 2, **SIZE)
+
+
 DENSITIES = {
+    "StandardNormal": DensityCase(lambda: StandardNormal((3, 2), 2)),
+    "Flow, conditional": DensityCase(conditional, controls=(0.0, 2.0)),
     "SymmetricModeBase": DensityCase(lambda: SymmetricModeBase((3, 2), embedding())),
     "TranslationAverage": DensityCase(lambda: TranslationAverage(small_lattice_flow())),
     "Flow, lattice": DensityCase(small_lattice_flow),
-    "ScaledBase": DensityCase(lambda: ScaledBase(MIXED.periodic, MIXED.reference)),
+    "ScaledBase": DensityCase(lambda: ScaledBase(MIXED.periodic, MIXED.controls.reference)),
     "ScaledBase, no control": DensityCase(
-        lambda: ScaledBase(UNCONDITIONAL.periodic, UNCONDITIONAL.reference)
+        lambda: ScaledBase(UNCONDITIONAL.periodic, UNCONDITIONAL.controls.reference)
     ),
     "Flow, affine": DensityCase(lambda: Flow(affine(), ScaledBase(PLAIN.periodic, torch.ones(1)))),
     "Flow, recipe": DensityCase(recipe),
@@ -139,7 +171,7 @@ DENSITIES = {
 
 
 def well_flow() -> Flow:
-    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(1))
+    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), LogRatio(torch.ones(1)))
     return coupling_flow(layout, [SplineTransform(n_bins=4)] * 2, **SIZE)
 
 
@@ -172,12 +204,20 @@ def log_variance() -> LogVariance:
     return LogVariance(DoubleWell2D(), FlowPoints(grid, n_controls=2, n_samples=16, reach=1))
 
 
+def gridless() -> GridlessControlGradient:
+    points = ControlPoints(
+        LogUniform(0.5, 1.0), n_controls=4, n_samples=4, boundary=1.0, reach=0.5
+    )  # fmt: skip
+    return GridlessControlGradient(DoubleWell2D(), points)
+
+
 OBJECTIVES = {
     name: ObjectiveCase(make, well_flow, well_batch)
     for name, make in {
         "ForwardKL": ForwardKL,
         "ReverseKL": reverse_kl,
         "ControlGradient": trade,
+        "GridlessControlGradient": gridless,
         "LogVariance": log_variance,
         "Weighted": weighted,
     }.items()

@@ -7,17 +7,9 @@ import pytest
 from scipy import stats
 
 from boltzgen.estimators import Estimate
-from sweep.results import Curve
-from sweep.story import (
-    agreements_of,
-    aligned,
-    combined_errors,
-    differences,
-    farthest,
-    reference_route,
-    sources_of,
-    untrusted,
-)
+from pipeline.agreement import farthest
+from pipeline.trust import untrusted
+from sweep.story import agreements_of, reference_of, sources_of
 from tests.scripts import sweep_stories
 
 FEW = sweep_stories.KAPPAS[::5]
@@ -62,8 +54,8 @@ def test_points_with_bad_weights_are_not_trusted(both):
     points[0] = replace(points[0], khat=0.8)
     points[3] = replace(points[3], ess_forward=Estimate(0.01, 0.001))
     bad = replace(both, results=replace(both.results, flow=points))
-    assert untrusted(both) == []
-    assert untrusted(bad) == [0, 3]
+    assert untrusted(both.results.flow) == []
+    assert untrusted(bad.results.flow) == [0, 3]
 
 
 def test_boundaries_are_those_of_flows_with_data(both):
@@ -72,33 +64,10 @@ def test_boundaries_are_those_of_flows_with_data(both):
     assert sweep_stories.story(kappas=FEW, method="mc").boundaries == ()
 
 
-def curve(*values, error=0.1, relative=False):
-    return Curve(values=np.array(values), errors=np.full(len(values), error), relative=relative)
-
-
-def test_relative_routes_meet_the_reference_at_its_first_known_point():
-    free = {
-        "integral of dE/dc": curve(0.0, 1.5, 2.0, relative=True),
-        "importance sampling": curve(9.0, 10.0, 11.5),
-        "Monte Carlo, MBAR": curve(np.nan, 10.5, 11.0, error=0.2),
-    }
-    assert reference_route(free) == "Monte Carlo, MBAR"
-    moved = aligned(free)["integral of dE/dc"]
-    np.testing.assert_allclose(moved.values, [9.0, 10.5, 11.0])
-    np.testing.assert_allclose(moved.errors, [0.1, np.nan, 0.1])
-    found = differences(free)
-    np.testing.assert_allclose(found["importance sampling"].values, [np.nan, -0.5, 0.5])
-    np.testing.assert_array_equal(found["Monte Carlo, MBAR"].values[1:], 0.0)
-    errors = combined_errors(free)["importance sampling"]
-    np.testing.assert_allclose(errors, np.hypot(0.1, 0.2))
-    assert np.isnan(free["integral of dE/dc"].errors).sum() == 0  # the input is as it was
-
-
-def test_everything_is_moved_where_the_reference_is_relative():
-    free = {
-        "integral of dE/dc": curve(0.0, 1.5, relative=True),
-        "importance sampling": curve(9.0, 10.0),
-    }
-    found = differences(free)["importance sampling"]
-    np.testing.assert_allclose(found.values, [0.0, -0.5])
-    assert reference_route({**free, "exact": curve(np.nan, np.nan)}) == "integral of dE/dc"
+def test_the_reference_of_free_energies_is_the_best_there_is(both):
+    free = dict(both.results.free)
+    assert reference_of(free) == "exact"
+    del free["exact"]
+    assert reference_of(free) == "Monte Carlo, MBAR"
+    del free["Monte Carlo, MBAR"]
+    assert reference_of(free) == "importance sampling"

@@ -14,7 +14,6 @@ from sweep.tables import (
     KIND,
     columns_of,
     print_results,
-    quote,
     summarise,
     write_csv,
     write_hdf5_table,
@@ -156,18 +155,3 @@ def test_a_large_sweep_is_printed_in_part(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "42 of 126 points" in printed
     assert len(printed.splitlines()) < 60
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "text"),
-    [
-        (0.123456, 0.00123, "0.1235 ± 0.0012"),
-        (1234.5, 67.8, "1234 ± 68"),
-        (0.5, 0.0, "0.5"),
-        (0.5, np.nan, "0.5"),
-        (np.nan, 0.1, "-"),
-        (2.0, 0.1, "2.00 ± 0.10"),
-    ],
-)
-def test_quotes_have_two_digits_of_the_error(value, error, text):
-    assert quote(value, error) == text

@@ -9,6 +9,7 @@ from boltzgen.flows import (
     CircularSplineTransform,
     Coupling,
     Features,
+    LogRatio,
     Part,
     ResidualMLP,
     SplineTransform,
@@ -21,7 +22,7 @@ from tests.contracts.case import perturbed
 LAYOUT = VectorLayout(
     torch.tensor([False, True, False, True, False]),
     torch.tensor([1.0, 1.0, 1.0, 3.0, 1.0]),
-    torch.tensor([600.0]),
+    LogRatio(torch.tensor([600.0])),
 )
 SIZE = {"n_hidden": 8, "n_blocks": 1}
 AFFINE = AffineTransform()
@@ -80,7 +81,7 @@ def test_bad_parts(parts, message):
 
 
 def test_a_conditioner_needs_some_input():
-    free = LAYOUT._replace(reference=torch.ones(0))
+    free = LAYOUT._replace(controls=LogRatio(torch.ones(0)))
     everything = [Part((0, 1, 2, 3, 4), AFFINE)]
     with pytest.raises(ValueError, match="some input"):
         Coupling(free, everything, **SIZE)
@@ -93,7 +94,9 @@ def test_a_volume_preserving_flow_preserves_volume(generator):
 
     def make():
         halves = ([Part((0, 2), kinds)], [Part((1, 4), kinds), Part((3,), kinds)])
-        plain = VectorLayout(torch.zeros(5, dtype=torch.bool), torch.ones(5), torch.ones(1))
+        plain = VectorLayout(
+            torch.zeros(5, dtype=torch.bool), torch.ones(5), LogRatio(torch.ones(1))
+        )
         return Chain([Coupling(plain, half, **SIZE) for half in halves * 2])
 
     flow = perturbed(make, torch.float64)
@@ -128,14 +131,14 @@ def test_chain_applies_layers_in_order(generator):
 def test_bad_chains():
     with pytest.raises(ValueError, match="at least one bijection"):
         Chain([])
-    other = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(1))
+    other = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), LogRatio(torch.ones(1)))
     with pytest.raises(ValueError, match="one event shape and C"):
         Chain([two_parts(), Coupling(other, [Part((0,), AFFINE)], **SIZE)])
 
 
 def test_features():
     """Plain numbers, cosines, sines and those of a third of a threefold angle, log(c / c0)."""
-    features = Features(LAYOUT.periodic, LAYOUT.divisors, LAYOUT.reference)
+    features = Features(LAYOUT.periodic, LAYOUT.divisors, LAYOUT.controls)
     x = torch.tensor([[1.0, 0.3, 2.0, -3.0, 4.0]], dtype=torch.float64)
     c = torch.tensor([[300.0]], dtype=torch.float64)
     angles = (0.3, -3.0, -1.0)

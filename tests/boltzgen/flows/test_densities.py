@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy import stats
 
-from boltzgen.flows import Flow, ScaledBase, SplineTransform, VectorLayout, coupling_flow
+from boltzgen.flows import Flow, LogRatio, ScaledBase, SplineTransform, VectorLayout, coupling_flow
 from tests.contracts.case import perturbed
 
-MIXED = VectorLayout(torch.tensor([False, True]), torch.ones(2), torch.tensor([2.0]))
+MIXED = VectorLayout(torch.tensor([False, True]), torch.ones(2), LogRatio(torch.tensor([2.0])))
 
 
 def test_the_base_is_the_normal_and_the_circle(generator):
@@ -33,7 +33,7 @@ def test_the_base_without_controls_has_unit_variance():
 @pytest.mark.parametrize("c", [0.3, 2.0, 7.0])
 def test_the_base_is_normalised(c):
     """Trapezoid sums, exact to rounding for a normal cut at 12 widths and for a constant."""
-    base = ScaledBase(MIXED.periodic, MIXED.reference)
+    base = ScaledBase(MIXED.periodic, MIXED.controls.reference)
     width = math.sqrt(c / 2)
     numbers = torch.linspace(-12 * width, 12 * width, 401, dtype=torch.float64)
     angles = torch.linspace(-math.pi, math.pi, 5, dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_the_base_is_normalised(c):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_samples_of_the_base_pass_kolmogorov_smirnov(generator, c, dtype):
     """p above 6e-5, the two-sided share of a normal beyond four standard deviations."""
-    base = ScaledBase(MIXED.periodic, MIXED.reference)
+    base = ScaledBase(MIXED.periodic, MIXED.controls.reference)
     x = base.sample(torch.full((20_000, 1), c, dtype=dtype), generator=generator).double().numpy()
     assert stats.kstest(x[:, 0] / math.sqrt(c / 2), "norm").pvalue > 6e-5
     assert stats.kstest(x[:, 1], "uniform", args=(-math.pi, 2 * math.pi)).pvalue > 6e-5

@@ -6,6 +6,7 @@ import torch
 from boltzgen.flows import (
     AffineTransform,
     Coupling,
+    LogRatio,
     SplineTransform,
     VectorLayout,
     VolumePreservingTransform,
@@ -21,7 +22,7 @@ SIZE = {"n_hidden": 16, "n_blocks": 1}
 
 def mixed(n_numbers: int, n_angles: int) -> VectorLayout:
     periodic = torch.arange(n_numbers + n_angles) >= n_numbers
-    return VectorLayout(periodic, torch.ones(n_numbers + n_angles), torch.tensor([600.0]))
+    return VectorLayout(periodic, torch.ones(n_numbers + n_angles), LogRatio(torch.tensor([600.0])))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -72,7 +73,7 @@ def test_the_same_seed_gives_the_same_flow():
 def test_bad_recipes():
     with pytest.raises(ValueError, match="transforms: expected an integer of at least 1"):
         coupling_flow(mixed(2, 2), [], **SIZE)
-    free = mixed(1, 0)._replace(reference=torch.ones(0))
+    free = mixed(1, 0)._replace(controls=LogRatio(torch.ones(0)))
     with pytest.raises(ValueError, match="some input"):
         coupling_flow(free, [AffineTransform()] * 2, **SIZE)
     with pytest.raises(ValueError, match="n_hidden"):
@@ -83,7 +84,7 @@ def test_the_temperature_steerable_flow_needs_no_training(generator):
     """Spec (h) 2: volume preserving and c-independent, with a base of variance c / c0, a flow
     obeys p(x | c) ~ p(x | c0)^(c0 / c): with the energy E(x, c) = -(c0 / c) log p(x | c0) the
     residual of TRADE is zero whatever the weights are, and log Z is that of the base."""
-    layout = mixed(4, 0)._replace(reference=torch.ones(1))
+    layout = mixed(4, 0)._replace(controls=LogRatio(torch.ones(1)))
     kinds = [VolumePreservingTransform()] * 4
     flow = perturbed(lambda: coupling_flow(layout, kinds, **SIZE), torch.float64)
     with torch.no_grad():

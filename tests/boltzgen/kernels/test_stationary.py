@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from boltzgen.errors import NonFiniteError
-from boltzgen.kernels import HMC, MALA, FourierScale, Info, Langevin, ReplicaExchange
+from boltzgen.flows import ScaledBase
+from boltzgen.kernels import HMC, MALA, FlowProposal, FourierScale, Info, Langevin, ReplicaExchange
 from systems.toys import DoubleWell2D, HarmonicWell
 from tests.boltzgen.kernels.exact import DOUBLE, assert_stationary, started
 from tests.contracts.discovery import concrete_classes
@@ -33,7 +34,12 @@ def exchange(target):
     return ReplicaExchange(target, hmc(target), n_rungs=len(LADDER), n_inner=2)
 
 
-MAKERS = (mala, hmc, hmc_in_fourier_space, langevin, exchange)
+def proposals(target):
+    normal = ScaledBase(torch.zeros(2, dtype=torch.bool), torch.tensor([0.4], dtype=torch.float64))
+    return FlowProposal(target, normal)
+
+
+MAKERS = (mala, hmc, hmc_in_fourier_space, langevin, exchange, proposals)
 
 
 def test_every_kernel_is_tested_here():

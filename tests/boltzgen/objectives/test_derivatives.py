@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from boltzgen.flows import SplineTransform, VectorLayout, coupling_flow
+from boltzgen.flows import LogRatio, SplineTransform, VectorLayout, coupling_flow
 from boltzgen.objectives import CentralDifference, ExactDerivative
 from tests.boltzgen.objectives.families import PowerNormal
 from tests.contracts.case import perturbed
 
-LAYOUT = VectorLayout(torch.zeros(4, dtype=torch.bool), torch.ones(4), torch.ones(1))
+LAYOUT = VectorLayout(torch.zeros(4, dtype=torch.bool), torch.ones(4), LogRatio(torch.ones(1)))
 
 
 def make_flow():

@@ -7,11 +7,14 @@ import torch
 
 from boltzgen.objectives import (
     ControlGrid,
+    ControlPoints,
     DataPoints,
     FlowPoints,
+    LogUniform,
     LogVariance,
     MissingPoints,
     Squared,
+    WithContexts,
 )
 from boltzgen.protocols import Batch
 from systems.toys import HarmonicWell
@@ -186,3 +189,60 @@ def test_bad_arguments():
     for n_samples, message in ((1, "at least 2"), (5, "at most the 4 candidates, got 5")):
         with pytest.raises(ValueError, match=message):
             MissingPoints(candidates, HarmonicWell(), n_samples=n_samples)
+
+
+class Witness(PowerNormal):
+    """A density of two controls whose samples are the controls they were asked for at."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_controls = 2
+
+    def sample(self, c, *, generator):
+        return c
+
+
+def test_control_points_go_together_and_towards_the_boundary(generator):
+    rows = torch.tensor([[-1.0], [3.0]], dtype=DOUBLE)
+    controls = WithContexts(LogUniform(0.0, 4.0, offset=0.5), rows)
+    points = ControlPoints(
+        controls, n_controls=3000, n_samples=2, boundary=2.0, reach=0.5, offset=0.5
+    )
+    x, c = points(Witness(), batch(), generator=generator)
+    assert torch.equal(x[::2], x[1::2])
+    assert torch.equal(c[::2], c[1::2])
+    assert torch.equal(x[:, 1], c[:, 1])
+    assert set(c[:, 1].tolist()) == {-1.0, 3.0}
+    source, level = (x[::2, 0] + 0.5).log(), (c[::2, 0] + 0.5).log()
+    share = (source - level) / (math.log(2.5) - level)
+    assert share.min() >= -1e-9
+    assert share.max() <= 0.5 + 1e-9
+    assert abs(z_score(share[(level - math.log(2.5)).abs() > 0.01], 0.25)) < 4
+    assert abs(z_score(level, (math.log(0.5) + math.log(4.5)) / 2)) < 4
+
+
+def test_control_points_stay_where_there_is_no_reach(generator):
+    points = ControlPoints(LogUniform(0.5, 2.0), n_controls=5, n_samples=3)
+    density = Recorder()
+    x, c = points(density, batch(), generator=generator)
+    assert torch.equal(x, c.expand(-1, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"n_controls": 0, "n_samples": 2}, "n_controls"),
+        ({"n_controls": 1, "n_samples": 1}, "n_samples"),
+        ({"n_controls": 1, "n_samples": 2, "reach": 0.5}, "reach, boundary"),
+        ({"n_controls": 1, "n_samples": 2, "reach": 1.5, "boundary": 1.0}, "reach, boundary"),
+    ],
+)
+def test_bad_control_points(options, word):
+    with pytest.raises(ValueError, match=word):
+        ControlPoints(LogUniform(0.5, 2.0), **options)
+
+
+@pytest.mark.parametrize("rows", [torch.zeros(3), torch.zeros(0, 1), torch.full((2, 1), math.nan)])
+def test_bad_contexts(rows):
+    with pytest.raises(ValueError, match="contexts: expected"):
+        WithContexts(LogUniform(0.5, 2.0), rows)

@@ -2,7 +2,7 @@
 
 import torch
 
-from boltzgen.flows import SplineTransform, VectorLayout, coupling_flow
+from boltzgen.flows import LogRatio, SplineTransform, VectorLayout, coupling_flow
 from boltzgen.objectives import (
     CausalSampler,
     ControlGradient,
@@ -25,7 +25,7 @@ TEMPERATURES = (0.5, 0.7, 1.0)
 def trained(*, with_trade: bool, seed: int = 0):
     """A flow fitted to 20,000 exact samples at T = 1, with or without TRADE down to T = 0.5."""
     weights, data, stream = spawn(torch.Generator().manual_seed(seed), 3)
-    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(1))
+    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), LogRatio(torch.ones(1)))
     with seeded(weights):
         flow = coupling_flow(layout, [SplineTransform(8, 4.0)] * 4, n_hidden=32, n_blocks=1)
     x = TARGET.sample_exact(1.0, 20_000, generator=data).float()

@@ -17,7 +17,6 @@ SOURCES = {
     "flow, reweighted": (VALUES, ERRORS),
     "another": (VALUES, 0 * ERRORS),
 }
-ROUTES = {"one": (VALUES, ERRORS), "exact": (VALUES, np.zeros(4)), "three": (VALUES, None)}
 MAP = np.arange(6.0).reshape(3, 2)
 CONTROLS = {"κ": np.array([0.2, 0.25, 0.4]), "λ": np.array([0.01, 0.02])}
 
@@ -35,16 +34,6 @@ PICTURES = {
     "no residuals": (
         lambda ax: lattice.draw_residuals(C, {}, ax, control="κ"),
         ("κ", "difference / σ"),
-    ),
-    "routes": (
-        lambda ax: lattice.draw_routes(C, ROUTES, ax, label="−log Z / nats", control="κ"),
-        ("κ", "−log Z / nats"),
-    ),
-    "differences": (
-        lambda ax: lattice.draw_differences(
-            C, ROUTES, ax, reference="one", label="difference / nats", control="κ"
-        ),
-        ("κ", "difference / nats"),
     ),
     "map": (
         lambda ax: lattice.draw_map(
@@ -106,16 +95,6 @@ def test_residuals_fit_whatever_they_are(ax):
     assert high == -low
 
 
-def test_differences_are_side_by_side_around_their_points(ax):
-    curves = {name: (np.zeros(4), np.ones(4)) for name in ("one", "two", "three")}
-    lattice.draw_differences(C, curves, ax, reference="two", label="d", control="κ")
-    one, three = (each.lines[0].get_xdata() for each in ax.containers)
-    assert (one < C).all()
-    np.testing.assert_allclose(one + three, 2 * C)
-    assert (three - one < np.diff(C).min()).all()
-    assert sorted(names_of(ax)) == ["one", "three", "two, ± σ"]
-
-
 def test_a_map_puts_the_first_control_on_the_horizontal_axis(ax):
     lattice.draw_map(CONTROLS, MAP, ax, label="χ", marks=[(0.4, 0.01)])
     np.testing.assert_array_equal(ax.images[0].get_array(), MAP.T)
@@ -133,12 +112,3 @@ def test_a_map_of_differences_is_symmetric_and_a_large_one_has_no_numbers(ax):
     assert ax.images[0].get_clim() == (-3.0, 3.0)
     assert not ax.texts
     assert len(ax.get_xticks()) <= 9
-
-
-def test_stacked_pictures_share_their_axis():
-    with style():
-        figure = lattice.new_stacked_figure(heights=(2.0, 1.0))
-    top, bottom = figure.axes
-    bottom.set_xlim(3.0, 4.0)
-    assert top.get_xlim() == (3.0, 4.0)
-    assert figure.get_size_inches()[1] > 3.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from boltzgen.flows import AffineTransform, SplineTransform, VectorLayout, coupling_flow
+from boltzgen.flows import AffineTransform, LogRatio, SplineTransform, VectorLayout, coupling_flow
 from boltzgen.objectives import (
     CausalSampler,
     ControlGradient,
@@ -41,7 +41,7 @@ def make_trainer(n_steps: int = N_STEPS, *, n_hidden: int = 8) -> Trainer:
     """Forward KL, TRADE from step 4, log-variance from step 9, balanced, with averaged weights."""
     weights, data, stream = spawn(torch.Generator().manual_seed(3), 3)
     target, grid = DoubleWell2D(), log_spaced_grid(0.5, 1.0, 4, 1.0)
-    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), torch.ones(1))
+    layout = VectorLayout(torch.zeros(2, dtype=torch.bool), torch.ones(2), LogRatio(torch.ones(1)))
     kinds = [SplineTransform(4), SplineTransform(4), AffineTransform()]
     with seeded(weights):
         flow = coupling_flow(layout, kinds, n_hidden=n_hidden, n_blocks=1)

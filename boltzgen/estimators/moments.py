@@ -1,0 +1,71 @@
+"""Mean and standard deviation of each component of weighted samples, with errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from boltzgen.checks import check_float64
+from boltzgen.estimators.resampling import check_blocks, sum_blocks
+from boltzgen.estimators.weights import normalise
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of P components, each of shape (P,), with standard errors."""
+
+    mean: np.ndarray
+    mean_error: np.ndarray
+    spread: np.ndarray
+    spread_error: np.ndarray
+
+
+def weighted_moments(
+    values: np.ndarray, log_w: np.ndarray | None = None, *, blocks: np.ndarray | None = None
+) -> Moments:
+    """M = sum w a / sum w and s^2 = sum w (a - m)^2 / sum w, with errors to first order.
+
+    The error of a ratio of sums is the root of the sum over independent groups of the square of
+    what each adds to it: sum w (a - m) for the mean, sum w ((a - m)^2 - s^2) / 2 s for the
+    deviation.
+
+    Args:
+        values: a, float64 (N, P).
+        log_w: Log-weights up to a constant, (N,); by default all equal.
+        blocks: Labels of correlated groups, (N,).
+
+    Raises:
+        ValueError: A dtype or shape is wrong, or a value with weight is not finite.
+        NonFiniteError: There is a NaN or a +inf among the weights, or every weight is zero.
+
+    Example:
+        >>> found = weighted_moments(np.array([[1.0], [3.0], [5.0], [7.0]]))
+        >>> float(found.mean[0]), round(float(found.mean_error[0]), 3)
+        (4.0, 1.291)
+    """
+    check_float64("values", values, 2)
+    w = normalise(np.zeros(len(values)) if log_w is None else log_w)
+    if len(w) != len(values):
+        raise ValueError(f"values: expected {len(w)} rows, as many as weights, got {len(values)}")
+    held = np.where(w[:, None] > 0, values, 0.0)
+    if not np.isfinite(held).all():
+        raise ValueError("values: expected finite numbers wherever there is weight")
+    labels = check_blocks(blocks, len(w))
+    mean = w @ held
+    centred = held - mean
+    variance = w @ centred**2
+    spread = np.sqrt(variance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = np.where(spread > 0, 0.5 / spread, 0.0)
+    return Moments(
+        mean=mean,
+        mean_error=_error(w[:, None] * centred, labels),
+        spread=spread,
+        spread_error=_error(w[:, None] * (centred**2 - variance) * half, labels),
+    )
+
+
+def _error(shares: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:
+    sums = sum_blocks(shares, blocks)
+    n = len(sums)
+    found: np.ndarray = np.sqrt(np.square(sums).sum(0) * n / (n - 1))
+    return found

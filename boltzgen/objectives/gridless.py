@@ -1,0 +1,86 @@
+"""TRADE without a grid and a table: for several controls, and for every observation at once.
+
+References:
+    Wahl, Rousselot, Draxler, Schopmans and Koethe, TRADE (2024), arXiv:2410.19492.
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from boltzgen.base import Density
+from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
+from boltzgen.objectives.penalties import Huber, Penalty
+from boltzgen.objectives.points import PointSource
+from boltzgen.protocols import Batch, LossTerms, Target
+
+
+class GridlessControlGradient(nn.Module):
+    """Spread of d log q(x | c) / d log c + c A(x, c) over points x of one c, A = dE/dc.
+
+    For p ~ exp(-E) that sum is c E_p[A], the same at all x; conversely, where it does not depend on
+    x, its value is fixed by the normalisation of q, so that q is p at every c once it is at a
+    boundary (the first control is meant; the others, such as an observation, only go along). So no
+    table of E_p[A] is needed, which an observation would have one of its own of; its place takes
+    the mean over the points of the same c, of which there must be several. With `Squared` as
+    penalty the expected loss is the variance times (G - 1) / G for G points, without bias from the
+    noise of the mean. Points of infinite energy or slope are left out (share: metric
+    `trade_forbidden`).
+
+    Args:
+        target: The target; its first control is the one along which q is carried.
+        points: Where to look; at least two points to a control.
+        derivative: How to differentiate log q; its offset is added to c.
+        penalty: Of the deviation from the mean.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        points: PointSource,
+        *,
+        derivative: ControlDerivative | None = None,
+        penalty: Penalty | None = None,
+    ) -> None:
+        super().__init__()
+        if not target.control_names:
+            raise ValueError("target: expected at least one control, got none")
+        self.target, self.points = target, points
+        self.derivative = derivative or ExactDerivative()
+        self.penalty = penalty or Huber()
+
+    def forward(
+        self, density: Density, batch: Batch, *, step: int, generator: Generator
+    ) -> LossTerms:
+        """Mean penalty of the deviations at fresh points."""
+        x, c = self.points(density, batch, generator=generator)
+        with torch.no_grad():
+            energy, slopes = self.target.energy_and_denergy_dc(x, c)
+        allowed = (energy != torch.inf) & ~slopes[:, 0].isinf()
+        wanted = torch.where(allowed, (c[:, 0] + self.derivative.offset) * slopes[:, 0], 0.0)
+        known = self.derivative(density, x, c)
+        total = torch.where(allowed, known.slope + wanted, 0.0)
+        deviation = torch.where(allowed, total - _means(total.detach(), allowed, c), 0.0)
+        count = allowed.sum().clamp_min(1)
+        metrics = {
+            "trade": self.penalty(deviation.detach()).sum() / count,
+            "trade_rms": (deviation.detach().square().sum() / count).sqrt(),
+            "trade_forbidden": 1 - allowed.to(x.dtype).mean(),
+        }
+        return LossTerms(self.penalty(deviation).sum() / count, metrics)
+
+
+def _means(values: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
+    """For each value (B,) the mean of the allowed ones at the same control; 0 for none.
+
+    Raises:
+        ValueError: No two points share a control, so that there is nothing to compare.
+    """
+    groups, member = torch.unique(c, dim=0, return_inverse=True)
+    if len(groups) == len(c):
+        raise ValueError(
+            f"points: expected at least two points to a control, got {len(c)} points at as many"
+        )
+    zeros = values.new_zeros(len(groups))
+    sums = zeros.index_add(0, member, values)
+    counts = zeros.index_add(0, member, allowed.to(values.dtype))
+    return (sums / counts.clamp_min(1))[member]

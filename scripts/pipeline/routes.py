@@ -1,0 +1,65 @@
+"""One curve by several routes, some of which know its differences alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.numbers import Numbers
+
+
+class Route(Protocol):
+    """A curve, (K,), NaN where it is not known, with standard errors."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """The curve."""
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Standard errors."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether only differences have a meaning."""
+
+
+def reference_route(routes: Mapping[str, Route], preferred: Sequence[str]) -> str:
+    """The route with which the others are compared: the first preferred one that knows anything."""
+    for name in preferred:
+        if name in routes and np.isfinite(routes[name].values).any():
+            return name
+    return next(iter(routes))
+
+
+def aligned(routes: Mapping[str, Route], reference: str) -> dict[str, Numbers]:
+    """Every route; relative ones are moved onto the reference at the first point.
+
+    That point, the first that both know, has no error then. Where the reference itself is relative
+    all are moved.
+    """
+    fixed = routes[reference]
+    found = {}
+    for name, curve in routes.items():
+        values, errors = curve.values.copy(), curve.errors.copy()
+        known = np.flatnonzero(np.isfinite(values) & np.isfinite(fixed.values))
+        moves = curve.relative or (fixed.relative and curve is not fixed)
+        if moves and curve is not fixed and known.size:
+            values += fixed.values[known[0]] - values[known[0]]
+            errors[known[0]] = np.nan
+        found[name] = Numbers(values, errors)
+    return found
+
+
+def differences(routes: Mapping[str, Route], reference: str) -> dict[str, Numbers]:
+    """Every route minus the reference, with its own error; the reference as zeros with its own."""
+    curves = aligned(routes, reference)
+    fixed = curves[reference].values
+    return {name: Numbers(c.values - fixed, c.errors) for name, c in curves.items()}
+
+
+def combined_errors(routes: Mapping[str, Route], reference: str) -> dict[str, np.ndarray]:
+    """Errors of the differences, those of both as if they were independent."""
+    fixed = routes[reference].errors
+    found = differences(routes, reference)
+    return {name: np.hypot(each.errors, fixed) for name, each in found.items()}

@@ -1,0 +1,1 @@
+"""Parts of scripts/temper_posterior.py."""

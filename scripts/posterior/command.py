@@ -1,0 +1,165 @@
+"""The command line of scripts/temper_posterior.py, and the settings that it means."""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator
+
+from pipeline.command_line import Parser, device, positive_count, seed
+from posterior.models import SHIPPED
+from posterior.settings import OBJECTIVES, PRESETS, ObjectiveName, PosteriorConfig, Preset
+from systems.posteriors import Posterior
+
+_N_PROBED = 2000
+_OFFSETS = (1e-6, 0.1)
+
+
+def power_range(text: str) -> tuple[float, float]:
+    """Read "0.4:2.1", or one number."""
+    parts = text.split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    good = all(math.isfinite(v) and v >= 0 for v in values) and len(values) in (1, 2)
+    if not good or values[0] > values[-1] or values[-1] == 0:
+        raise argparse.ArgumentTypeError(
+            f"expected LOW:HIGH with 0 <= LOW <= HIGH and HIGH above 0, got {text!r}"
+        )
+    return values[0], values[-1]
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read "0.1,-0.2"."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if not all(math.isfinite(value) for value in found):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0.1,-0.2, got {text!r}")
+    return found
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The command line."""
+    options = Parser(description)
+    add = options.add_argument
+    add("--model", required=True, metavar="MODEL",
+        help=f"{', '.join(SHIPPED)}; or file.py:name, a Posterior of your own")  # fmt: skip
+    add("--beta", type=power_range, required=True, metavar="LOW:HIGH",
+        help="range of powers of the likelihood; 0 is the prior, 1 the posterior")  # fmt: skip
+    add("--observe", type=numbers, metavar="NUMBERS",
+        help="observation of pictures and evidence, where the model has it as a control "
+        "(default: simulated)")  # fmt: skip
+    add("--objective", choices=OBJECTIVES,
+        help="simulations: pairs of parameters and data (default where y is a control); prior: "
+        "draws of the prior (default elsewhere, if there are any); draws: draws at beta = 1 by "
+        "replica exchange; backward-kl: the energy alone")  # fmt: skip
+    add("--chains", action="store_true",
+        help="run replica exchange to compare with, also where it is no data")  # fmt: skip
+    add("--preset", choices=sorted(PRESETS), default="default",
+        help="smoke: does it work; default: minutes; long: four times the steps")  # fmt: skip
+    add("--steps", type=positive_count, metavar="N", help="training steps (default: the preset's)")
+    add("--device", type=device, default="cpu",
+        help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
+    add("--arviz", action="store_true",
+        help="write posterior.nc, draws at the power nearest to 1 for ArviZ, with their weights; "
+        "needs the extra posteriors")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="run directory (default: in runs)")
+    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--seed", type=seed, default=0, help="seed of everything (default 0)")
+    add("--quiet", action="store_true", help="no progress bars")
+    return options
+
+
+def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorConfig:
+    """All settings of the run.
+
+    Raises:
+        ValueError: The options do not fit the model or each other; names the one to change.
+    """
+    low, high = arguments.beta
+    objective: ObjectiveName = arguments.objective or _usual(posterior)
+    _check_objective(objective, posterior, low, high)
+    if arguments.chains and posterior.observed:
+        raise ValueError("--chains: expected a model whose only control is beta")
+    preset: Preset = PRESETS[arguments.preset]
+    steps = arguments.steps or preset.n_steps
+    offset = 0.0
+    if low == 0 or objective == "prior":
+        offset = prior_offset(posterior, arguments.seed)
+    return PosteriorConfig(
+        model=arguments.model, low=low, high=high,
+        observation=_observation(arguments.observe, posterior, arguments.seed),
+        preset=arguments.preset, seed=arguments.seed, flow=preset.flow,
+        learn=preset.learn(objective, steps, offset), train=preset.train(steps),
+        chains=preset.chains, with_chains=arguments.chains or objective == "draws",
+        evaluation=preset.evaluation,
+    )  # fmt: skip
+
+
+def _usual(posterior: Posterior) -> ObjectiveName:
+    if posterior.observed:
+        return "simulations"
+    return "prior" if posterior.can_sample_prior else "draws"
+
+
+def _check_objective(
+    objective: ObjectiveName, posterior: Posterior, low: float, high: float
+) -> None:
+    needs_prior = objective in ("simulations", "prior", "backward-kl")
+    if needs_prior and not posterior.can_sample_prior:
+        raise ValueError(
+            f"--objective: {objective} needs a posterior with sample_prior; draws does not"
+        )
+    if objective == "simulations" and not (posterior.observed and posterior.can_simulate):
+        raise ValueError(
+            "--objective: simulations need a posterior with observed and simulate, whose data are "
+            "a control"
+        )
+    if posterior.observed and objective in ("prior", "draws"):
+        raise ValueError(
+            f"--objective: {objective} needs a posterior whose only control is beta; observe() "
+            "makes one"
+        )
+    if objective in ("simulations", "draws") and not low <= 1 <= high:
+        raise ValueError(f"--beta: {objective} are at 1, expected a range that holds it, got "
+                         f"{low:g}:{high:g}")  # fmt: skip
+
+
+def _observation(
+    given: tuple[float, ...] | None, posterior: Posterior, run_seed: int
+) -> tuple[float, ...]:
+    n = len(posterior.observed)
+    if given is not None:
+        if len(given) != n:
+            raise ValueError(f"--observe: expected {n} numbers, as the model has, got {len(given)}")
+        return given
+    if n == 0:
+        return ()
+    stream = Generator().manual_seed(run_seed + 7)
+    x = posterior.sample_prior(1, generator=stream)
+    return tuple(float(v) for v in posterior.simulate(x, generator=stream)[0])
+
+
+def prior_offset(posterior: Posterior, run_seed: int) -> float:
+    """Power below which the likelihood hardly matters: one over the spread of log L a priori.
+
+    The spread is that between the quartiles.
+    """
+    stream = Generator().manual_seed(run_seed + 8)
+    if posterior.can_sample_prior:
+        x = posterior.sample_prior(_N_PROBED, generator=stream)
+    else:
+        x = torch.randn(_N_PROBED, *posterior.event_shape, generator=stream, dtype=torch.float64)
+    y = None
+    if posterior.observed:
+        y = posterior.simulate(x, generator=stream).double()[
+            torch.randperm(_N_PROBED, generator=stream)
+        ]
+    found = posterior.log_likelihood(x, y).detach().numpy()
+    low, high = np.quantile(found[np.isfinite(found)], [0.25, 0.75])
+    return float(f"{np.clip(1 / max(high - low, 1e-12), *_OFFSETS):.3g}")

@@ -1,0 +1,187 @@
+"""The flow of a run on a posterior: its data, its objective, its training."""
+
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+import boltzgen
+from boltzgen.config import to_mapping
+from boltzgen.errors import CorruptFileError
+from boltzgen.flows import (
+    ControlEncoding,
+    Flow,
+    Joined,
+    LogRatio,
+    SplineTransform,
+    Standardised,
+    Whitening,
+    conditional_flow,
+)
+from boltzgen.objectives import (
+    CentralDifference,
+    ControlPoints,
+    ControlSampler,
+    ForwardKL,
+    GridlessControlGradient,
+    Huber,
+    LogUniform,
+    LogVariance,
+    Ramp,
+    ReverseKL,
+    Term,
+    Weighted,
+    WithContexts,
+)
+from boltzgen.protocols import Target
+from boltzgen.random import seeded, spawn
+from boltzgen.storage import load_tensors, save_tensors
+from boltzgen.training import RandomBatches, Trainer
+from pipeline.learning import learn
+from pipeline.run_folder import RunFolder
+from posterior.settings import PosteriorConfig
+from systems.ledger import EnergyLedger
+
+_SHOWN = ("nll", "trade_rms", "log_variance_rms", "reverse_kl")
+_STEP = 0.05
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a training happens.
+
+    Args:
+        device: Where the flow is.
+        ledger: Takes the energy calls.
+        show_progress: Whether to show a bar.
+    """
+
+    device: torch.device
+    ledger: EnergyLedger
+    show_progress: bool
+
+
+def streams(config: PosteriorConfig) -> list[Generator]:
+    """Random streams of a run: first weights, training, data, evaluation."""
+    return spawn(Generator().manual_seed(config.seed), 4)
+
+
+def build_flow(
+    config: PosteriorConfig, whitening: Whitening, observed: Standardised | None
+) -> Flow:
+    """The untrained flow; call it inside `seeded`.
+
+    Args:
+        config: Settings.
+        whitening: Of the free numbers.
+        observed: How the observation is seen, if it is a control.
+    """
+    own = config.flow
+    power = LogRatio(torch.ones(1), offset=config.learn.offset)
+    seen: ControlEncoding = power if observed is None else Joined([power, observed])
+    splines = [SplineTransform(own.n_bins, own.half_width) for _ in range(own.n_layers)]
+    return conditional_flow(whitening, seen, splines, n_hidden=own.n_hidden, n_blocks=own.n_blocks)
+
+
+def new_flow(config: PosteriorConfig, x: Tensor, c: Tensor) -> Flow:
+    """The untrained flow of a run, whitened by its data, x (N, D) and c (N, C)."""
+    y = c[:, 1:].double()
+    observed = Standardised(y.mean(0), y.std(0)) if y.shape[1] else None
+    with seeded(streams(config)[0]):
+        return build_flow(config, Whitening.of_samples(x, c.shape[1]), observed)
+
+
+def build_objective(config: PosteriorConfig, target: Target, c: Tensor) -> Weighted:
+    """Maximum likelihood at the data and TRADE elsewhere, or the energy alone.
+
+    Args:
+        config: Settings.
+        target: The posterior.
+        c: Controls of the data, whose observations are the ones to answer for, (N, C).
+    """
+    own = config.learn
+    low = 0.0 if own.objective == "prior" else config.low
+    controls: ControlSampler = LogUniform(low, config.high, offset=own.offset)
+    if c.shape[1] > 1:
+        controls = WithContexts(controls, c[:, 1:])
+    if own.objective == "backward-kl":
+        return Weighted(
+            [Term("backward_kl", ReverseKL(target, controls, n_samples=own.batch_size))]
+        )
+    points = ControlPoints(
+        controls, n_controls=own.n_controls, n_samples=own.n_samples, boundary=float(c[0, 0]),
+        reach=own.reach, offset=own.offset,
+    )  # fmt: skip
+    ramp, penalty = Ramp(own.warm_up, own.ramp), Huber(own.huber)
+    trade = GridlessControlGradient(
+        target, points, derivative=CentralDifference(_STEP, offset=own.offset), penalty=penalty
+    )
+    terms = [Term("forward_kl", ForwardKL())]
+    if low < config.high:
+        terms.append(Term("trade", trade, own.trade_weight, ramp))
+    if own.spread_weight > 0:
+        spread = LogVariance(target, points, penalty=penalty)
+        terms.append(Term("log_variance", spread, own.spread_weight, ramp))
+    return Weighted(terms)
+
+
+def train_flow(
+    run: RunFolder[PosteriorConfig],
+    config: PosteriorConfig,
+    target: Target,
+    data: tuple[Tensor, Tensor],
+    site: Site,
+) -> float:
+    """Fit the flow, or go on from the checkpoint, and write the model file.
+
+    Args:
+        run: The run.
+        config: Its settings.
+        target: The posterior, which books its calls in the ledger.
+        data: Free numbers (N, D) and controls (N, C), float64.
+        site: Where it happens.
+
+    Returns:
+        Seconds of training, those of earlier pieces included.
+    """
+    x, c = data
+    flow = new_flow(config, x, c).float().to(site.device)
+    x, c = x.float().to(site.device), c.float().to(site.device)
+    trainer = Trainer(
+        flow, build_objective(config, target, c),
+        RandomBatches(x, c, batch_size=config.learn.batch_size), config.train,
+        generator=streams(config)[1],
+    )  # fmt: skip
+    seconds = learn(
+        run, trainer, every=config.checkpoint_every, ledger=site.ledger, shown=_SHOWN,
+        show_progress=site.show_progress,
+    )  # fmt: skip
+    with trainer.average.applied(flow):
+        weights = {name: value.cpu().clone() for name, value in flow.state_dict().items()}
+    metadata = {
+        "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
+        "seconds": repr(seconds),
+    }  # fmt: skip
+    save_tensors(run.model, weights, metadata)
+    return seconds
+
+
+def read_flow(run: RunFolder[PosteriorConfig], config: PosteriorConfig) -> tuple[Flow, float]:
+    """Read the trained flow, in float64 on the CPU, and the seconds that its training took.
+
+    Raises:
+        FileNotFoundError: There is no model.
+        CorruptFileError: It is damaged, or of another run.
+    """
+    tensors, metadata = load_tensors(run.model)
+    if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
+        raise CorruptFileError(f"{run.model}: was written by a run with other settings")
+    n_free, n_observed = len(tensors["bijection.layers.0.mean"]), len(config.observation)
+    blank = Whitening(torch.zeros(n_free), torch.eye(n_free), 1 + n_observed)
+    observed = Standardised(torch.zeros(n_observed), torch.ones(n_observed))
+    with seeded(streams(config)[0]):  # the halves of the couplings are drawn, not kept
+        flow = build_flow(config, blank, observed if n_observed else None)
+    flow.double()
+    flow.load_state_dict(tensors)
+    return flow.eval(), float(metadata["seconds"])

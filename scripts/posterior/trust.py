@@ -1,0 +1,110 @@
+"""What not to trust of a run, in plain sentences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from posterior.results import AtBeta, Calibration, OverObservations, ProposalChains, Route
+
+_KHAT = 0.7
+_SHARE = 0.2
+_LEAST_P = 0.01
+_MOST_Z = 4.0
+_LARGE = 1.0
+"""Error of a log evidence, in nats, from which on a route is of no use."""
+
+
+def warnings_of(
+    points: Sequence[AtBeta],
+    routes: dict[str, Route],
+    over: OverObservations | None,
+    calibration: Calibration | None,
+    chains: ProposalChains | None,
+) -> list[str]:
+    """All warnings of a run; empty if every check passed."""
+    found = [text for point in points for text in _at(point)]
+    found += _of_routes(np.array([point.beta for point in points]), routes)
+    if over is not None:
+        found += _of_observations(over)
+    if calibration is not None:
+        found += _of_calibration(calibration)
+    if chains is not None and not np.isfinite(chains.tau.value):
+        found.append(
+            f"Chains with the flow as proposal at beta = {chains.beta:.4g} move too slowly for "
+            f"their autocorrelation time to be known ({chains.label})."
+        )
+    return found
+
+
+def _at(point: AtBeta) -> list[str]:
+    found = []
+    where = f"At beta = {point.beta:.4g}"
+    if point.khat > _KHAT:
+        found.append(
+            f"{where} Pareto k-hat of the weights is {point.khat:.2f}, above {_KHAT}: means and "
+            "evidence there have errors that are not known."
+        )
+    forward = point.ess_forward
+    if forward is not None and forward.value < _SHARE * point.ess_reverse.value:
+        found.append(
+            f"{where} the forward ESS ({forward.value:.1%}) is far below the reverse one "
+            f"({point.ess_reverse.value:.1%}): the flow misses a part of the posterior."
+        )
+    return found
+
+
+def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:
+    """Differences between routes that their errors do not explain."""
+    names = list(routes)
+    if not names:
+        return []
+    first = routes[names[0]]
+    found = []
+    for name in names[1:]:
+        route = routes[name]
+        gap = route.values - first.values
+        if route.relative or first.relative:
+            gap = gap - gap[0]
+        error = np.hypot(route.errors, first.errors)
+        if error.max() > _LARGE:
+            found.append(
+                f"Log evidence by {name} has an error of {error.max():.2g} nats; it says nothing."
+            )
+        if route.discretisation is not None:
+            error = np.hypot(error, np.nan_to_num(route.discretisation))
+        far = np.flatnonzero(np.abs(gap) > _MOST_Z * error + 1e-9)
+        if far.size:
+            k = far[np.argmax(np.abs(gap[far]))]
+            found.append(
+                f"Log evidence by {name} is {gap[k]:+.3g} off that by {names[0]} at beta = "
+                f"{betas[k]:.4g}, more than {_MOST_Z:g} of their errors."
+            )
+    return found
+
+
+def _of_observations(over: OverObservations) -> list[str]:
+    bad = (over.khat > _KHAT).sum(0)
+    return [
+        f"Of {len(over.khat)} observations {n} have k-hat above {_KHAT} at beta = {beta:.4g}."
+        for beta, n in zip(over.betas, bad, strict=True)
+        if n > 0.05 * len(over.khat)
+    ]
+
+
+def _of_calibration(calibration: Calibration) -> list[str]:
+    """Least p-value of all components, times their number."""
+    found = []
+    least_effective, _ = calibration.n_effective
+    if least_effective < calibration.n_draws:
+        found.append(
+            f"Calibration: some truths are ranked among {calibration.n_draws} draws that stand for "
+            f"only {least_effective:.0f} independent ones; ranks of the reweighted flow pile up at "
+            "the ends there."
+        )
+    for name, tests in calibration.uniformity.items():
+        least = min(min(1.0, test.ecdf_p_value * len(tests)) for test in tests)
+        if least < _LEAST_P:
+            found.append(
+                f"Calibration, {name}: ranks of true parameters are not uniform (p = {least:.2g})."
+            )
+    return found
