@@ -116,11 +116,13 @@ class Run:
     def train(self, ladders: Ladders | None) -> Model:
         """Train the flow, or take it up where it was left."""
         if not self.folder.model.exists():
-            site = Site(self.device, self.ledger, self.show_progress)
-            data = self.data(ladders)
-            train_flow(self.folder, self.config, self.target, data, site)
-        flow, self.seconds["training"] = read_flow(self.folder, self.config)
-        return Model(self.posterior, self.target, flow)
+            site = Site(self.device, EnergyLedger(), self.show_progress)
+            target = CountedTarget(self.posterior, site.ledger)
+            train_flow(self.folder, self.config, target, self.data(ladders), site)
+        trained = read_flow(self.folder, self.config)
+        self.seconds["training"] = trained.seconds
+        self.ledger.add(trained.energy_calls, phase="training")
+        return Model(self.posterior, self.target, trained.flow)
 
     def evaluate(self, model: Model, ladders: Ladders | None) -> PosteriorResults:
         """Estimate everything."""

@@ -2,13 +2,14 @@
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Generator
 
-from pipeline.command_line import Parser, device, positive_count, seed
+from pipeline.command_line import Parser, device, positive_count, sample_count, seed
 from posterior.models import SHIPPED
 from posterior.settings import OBJECTIVES, PRESETS, ObjectiveName, PosteriorConfig, Preset
 from systems.posteriors import Posterior
@@ -63,6 +64,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--preset", choices=sorted(PRESETS), default="default",
         help="smoke: does it work; default: minutes; long: four times the steps")  # fmt: skip
     add("--steps", type=positive_count, metavar="N", help="training steps (default: the preset's)")
+    add("--samples", type=sample_count, metavar="N",
+        help="samples of the flow at each power (default: the preset's)")  # fmt: skip
     add("--device", type=device, default="cpu",
         help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
     add("--arviz", action="store_true",
@@ -97,7 +100,9 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
         preset=arguments.preset, seed=arguments.seed, flow=preset.flow,
         learn=preset.learn(objective, steps, offset), train=preset.train(steps),
         chains=preset.chains, with_chains=arguments.chains or objective == "draws",
-        evaluation=preset.evaluation,
+        evaluation=replace(
+            preset.evaluation, n_samples=arguments.samples or preset.evaluation.n_samples
+        ),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -132,7 +133,7 @@ def train_flow(
     target: Target,
     data: tuple[Tensor, Tensor],
     site: Site,
-) -> float:
+) -> None:
     """Fit the flow, or go on from the checkpoint, and write the model file.
 
     Args:
@@ -141,9 +142,6 @@ def train_flow(
         target: The posterior, which books its calls in the ledger.
         data: Free numbers (N, D) and controls (N, C), float64.
         site: Where it happens.
-
-    Returns:
-        Seconds of training, those of earlier pieces included.
     """
     x, c = data
     flow = new_flow(config, x, c).float().to(site.device)
@@ -161,14 +159,21 @@ def train_flow(
         weights = {name: value.cpu().clone() for name, value in flow.state_dict().items()}
     metadata = {
         "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
-        "seconds": repr(seconds),
+        "seconds": repr(seconds), "energy_calls": str(site.ledger["training"]),
     }  # fmt: skip
     save_tensors(run.model, weights, metadata)
-    return seconds
 
 
-def read_flow(run: RunFolder[PosteriorConfig], config: PosteriorConfig) -> tuple[Flow, float]:
-    """Read the trained flow, in float64 on the CPU, and the seconds that its training took.
+class Trained(NamedTuple):
+    """A trained flow, in float64 on the CPU, and what its training took: seconds, energy calls."""
+
+    flow: Flow
+    seconds: float
+    energy_calls: int
+
+
+def read_flow(run: RunFolder[PosteriorConfig], config: PosteriorConfig) -> Trained:
+    """Read the trained flow.
 
     Raises:
         FileNotFoundError: There is no model.
@@ -184,4 +189,4 @@ def read_flow(run: RunFolder[PosteriorConfig], config: PosteriorConfig) -> tuple
         flow = build_flow(config, blank, observed if n_observed else None)
     flow.double()
     flow.load_state_dict(tensors)
-    return flow.eval(), float(metadata["seconds"])
+    return Trained(flow.eval(), float(metadata["seconds"]), int(metadata["energy_calls"]))
