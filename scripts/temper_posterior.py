@@ -39,12 +39,14 @@ from posterior.evaluation import (
     Surroundings,
     evaluate_points,
     evidence_routes,
+    has_classifier,
     reported_betas,
 )
 from posterior.export import write_inference_data
-from posterior.model import Site, read_flow, streams, train_flow
+from posterior.model import Site, read_flow, train_flow
 from posterior.models import open_posterior
 from posterior.page import compose
+from posterior.random import stream_for
 from posterior.results import PosteriorResults, PosteriorStory
 from posterior.sampling import Model
 from posterior.settings import PosteriorConfig
@@ -86,11 +88,11 @@ class Run:
         if not self.config.with_chains:
             return None
         started = time.monotonic()
-        betas = rungs_of(self.config.chains, self.config.low, reported_betas(self.config))
+        betas = rungs_of(self.config.chains, reported_betas(self.config))
         with self.ledger.phase("chains"):
             found = run_ladders(
                 self.posterior, self.target, self.config.chains, betas,
-                seed=self.config.seed + 6, show_progress=self.show_progress,
+                generator=stream_for("chains", self.config.seed), show_progress=self.show_progress,
             )  # fmt: skip
         self.seconds["chains"] = time.monotonic() - started
         return found
@@ -98,11 +100,11 @@ class Run:
     def data(self, ladders: Ladders | None) -> tuple[Tensor, Tensor]:
         """Free numbers and controls to train on, float64 (N, D) and (N, C)."""
         own, posterior = self.config.learn, self.posterior
-        drawing, simulating = spawn(streams(self.config)[2], 2)
+        drawing, simulating = spawn(stream_for("data", self.config.seed), 2)
         if own.objective == "draws":
-            draws = ladders.at(1.0) if ladders is not None else None
-            if draws is None:
-                raise ValueError("--objective: draws need chains at beta = 1, got none")
+            if ladders is None:
+                raise ValueError("--objective: draws need chains, got none")
+            draws = ladders.to_learn(1.0)
             x = torch.from_numpy(draws.reshape(-1, draws.shape[-1])).double()
             return x, torch.ones(len(x), 1, dtype=torch.float64)
         x = posterior.sample_prior(own.n_data, generator=drawing)
@@ -179,6 +181,9 @@ def execute(arguments: argparse.Namespace) -> None:
     """Chains, training, evaluation, report."""
     torch.set_num_threads(1)
     posterior = open_posterior(arguments.model)
+    if not has_classifier():
+        print("note: no classifier test: it needs scikit-learn, pip install "
+              "'boltzgen-flows[posteriors]'")  # fmt: skip
     config = configure(arguments, posterior)
     name = f"{config.model.replace('/', '-').replace(':', '-')}_{config.learn.objective}"
     path = arguments.out or Path("runs") / f"{name}_seed{config.seed}"

@@ -11,12 +11,26 @@ from boltzgen.estimators.weights import normalise
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation of P components, each of shape (P,), with standard errors."""
+    """Mean and standard deviation of P components, each of shape (P,), with standard errors.
+
+    The covariances are those of the estimates, (P, P); components that go together have errors that
+    go together.
+    """
 
     mean: np.ndarray
-    mean_error: np.ndarray
     spread: np.ndarray
-    spread_error: np.ndarray
+    mean_covariance: np.ndarray
+    spread_covariance: np.ndarray
+
+    @property
+    def mean_error(self) -> np.ndarray:
+        """Standard errors of the means, (P,)."""
+        return np.sqrt(self.mean_covariance.diagonal())
+
+    @property
+    def spread_error(self) -> np.ndarray:
+        """Standard errors of the standard deviations, (P,)."""
+        return np.sqrt(self.spread_covariance.diagonal())
 
 
 def weighted_moments(
@@ -58,14 +72,14 @@ def weighted_moments(
         half = np.where(spread > 0, 0.5 / spread, 0.0)
     return Moments(
         mean=mean,
-        mean_error=_error(w[:, None] * centred, labels),
         spread=spread,
-        spread_error=_error(w[:, None] * (centred**2 - variance) * half, labels),
+        mean_covariance=_covariance(w[:, None] * centred, labels),
+        spread_covariance=_covariance(w[:, None] * (centred**2 - variance) * half, labels),
     )
 
 
-def _error(shares: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:
+def _covariance(shares: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:
+    """Covariance of sums over independent groups of shares that add up to zero, (N, P)."""
     sums = sum_blocks(shares, blocks)
-    n = len(sums)
-    found: np.ndarray = np.sqrt(np.square(sums).sum(0) * n / (n - 1))
+    found: np.ndarray = sums.T @ sums * (len(sums) / (len(sums) - 1))
     return found

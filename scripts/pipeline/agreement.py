@@ -15,7 +15,8 @@ class Agreement:
     Args:
         z: Difference in standard errors at each point, (K,).
         chi_square: Sum of squares.
-        p_value: Of chi-square, with as many degrees of freedom as z that are no NaN.
+        p_value: Probability of a larger sum, correlations of the differences taken into account
+            where they are known.
     """
 
     z: np.ndarray
@@ -28,19 +29,41 @@ class Agreement:
         return float(np.nanmax(np.abs(self.z)))
 
 
-def agreement_of(z: np.ndarray) -> Agreement:
-    """What differences in standard errors, (K,), say together; those that are NaN say nothing."""
-    known = z[~np.isnan(z)]  # an infinite one stays: it disagrees for certain
-    chi_square = float(known @ known)
-    p_value = float(stats.chi2.sf(chi_square, known.size)) if known.size else np.nan
+def agreement_of(z: np.ndarray, correlation: np.ndarray | None = None) -> Agreement:
+    """What differences in standard errors, (K,), say together; those that are NaN say nothing.
+
+    Correlated differences that agree have a sum of squares of mean K and variance 2 tr R^2, R
+    being their correlation; p is that of g chi^2(h) with the same two moments (Satterthwaite,
+    Biometrics Bulletin 2, 110 (1946)), exact where they are independent.
+
+    Args:
+        z: Differences in standard errors.
+        correlation: R, (K, K); independent differences if None.
+    """
+    known = ~np.isnan(z)
+    chi_square = float(z[known] @ z[known])  # an infinite one stays: it disagrees for certain
+    n = int(known.sum())
+    if n == 0:
+        return Agreement(z=z, chi_square=0.0, p_value=np.nan)
+    squares = n if correlation is None else float(np.square(correlation[known][:, known]).sum())
+    p_value = float(stats.chi2.sf(chi_square * n / squares, n * n / squares))
     return Agreement(z=z, chi_square=chi_square, p_value=p_value)
 
 
-def compare_numbers(one: Numbers, other: Numbers) -> Agreement:
-    """One minus the other, as if both were independent; NaN where neither has an error."""
+def compare_numbers(
+    one: Numbers, other: Numbers, covariance: np.ndarray | None = None
+) -> Agreement:
+    """One minus the other, as if both were independent; NaN where neither has an error.
+
+    Args:
+        one: Numbers, (K,).
+        other: As many.
+        covariance: Of the differences, (K, K), where they are correlated with each other.
+    """
     error = np.hypot(one.errors, other.errors)
     safe = np.where(error > 0, error, np.nan)
-    return agreement_of((one.values - other.values) / safe)
+    correlation = None if covariance is None else covariance / np.outer(safe, safe)
+    return agreement_of((one.values - other.values) / safe, correlation)
 
 
 def farthest(z: np.ndarray) -> int | None:

@@ -59,7 +59,14 @@ def differences(routes: Mapping[str, Route], reference: str) -> dict[str, Number
 
 
 def combined_errors(routes: Mapping[str, Route], reference: str) -> dict[str, np.ndarray]:
-    """Errors of the differences, those of both as if they were independent."""
-    fixed = routes[reference].errors
-    found = differences(routes, reference)
-    return {name: np.hypot(each.errors, fixed) for name, each in found.items()}
+    """Errors of the differences, those of both as if they were independent.
+
+    A route that is moved onto the reference takes over its error at the point of contact.
+    """
+    fixed = routes[reference]
+    found = {}
+    for name, each in differences(routes, reference).items():
+        contact = np.flatnonzero(np.isnan(each.errors) & ~np.isnan(routes[name].errors))
+        anchor = fixed.errors[contact[0]] if contact.size and name != reference else 0.0
+        found[name] = np.hypot(np.hypot(each.errors, fixed.errors), anchor)
+    return found

@@ -10,7 +10,14 @@ from pipeline.agreement import Agreement, compare_numbers, farthest
 from pipeline.numbers import Numbers
 from pipeline.routes import combined_errors, differences, reference_route
 from posterior.evaluation import EXACT, SAMPLING
-from posterior.results import AtBeta, Calibration, OverObservations, PosteriorResults, Route
+from posterior.results import (
+    AtBeta,
+    Calibration,
+    Covariances,
+    OverObservations,
+    PosteriorResults,
+    Route,
+)
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -27,15 +34,21 @@ def compared(point: AtBeta) -> Compared | None:
     reference = point.reference
     if reference is None:
         return None
+    ours, theirs = point.covariances, reference.covariances
+    total = None
+    if ours is not None and theirs is not None:
+        total = Covariances(ours.mean + theirs.mean, ours.spread + theirs.spread)
     return Compared(
         compare_numbers(
-            Numbers(point.mean, point.mean_error), Numbers(reference.mean, reference.mean_error)
+            Numbers(point.mean, point.mean_error), Numbers(reference.mean, reference.mean_error),
+            None if total is None else total.mean,
         ),
         compare_numbers(
             Numbers(point.spread, point.spread_error),
             Numbers(reference.spread, reference.spread_error),
+            None if total is None else total.spread,
         ),
-    )
+    )  # fmt: skip
 
 
 class LargestZ(NamedTuple):

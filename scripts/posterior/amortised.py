@@ -25,6 +25,7 @@ from boltzgen.random import spawn
 from pipeline.console import ProgressBar
 from posterior.evaluation import Surroundings, reported_betas
 from posterior.exact import exact_draws, exact_log_z
+from posterior.random import stream_for
 from posterior.results import Calibration, OverObservations, ProposalChains
 
 _LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -46,7 +47,7 @@ def over_observations(around: Surroundings) -> OverObservations | None:
     model, own = around.model, around.config.evaluation
     if not model.posterior.observed:
         return None
-    pairs, drawing, exact = spawn(Generator().manual_seed(around.config.seed + 3), 3)
+    pairs, drawing, exact = spawn(stream_for("observations", around.config.seed), 3)
     _, y = simulated_pairs(around, own.n_observations, generator=pairs)
     betas = reported_betas(around.config)
     shape = (len(y), len(betas))
@@ -85,7 +86,7 @@ def calibrate(around: Surroundings) -> Calibration | None:
     model, own, config = around.model, around.config.evaluation, around.config
     if not model.posterior.observed or own.n_calibration == 0 or not config.low <= 1 <= config.high:
         return None
-    pairs, drawing = spawn(Generator().manual_seed(config.seed + 4), 2)
+    pairs, drawing = spawn(stream_for("calibration", config.seed), 2)
     truths, y = simulated_pairs(around, own.n_calibration, generator=pairs)
     c = torch.cat([torch.ones(len(y), 1, dtype=torch.float64), y], 1)
     rng = default_rng([config.seed, 4])
@@ -117,7 +118,7 @@ def proposal_chains(around: Surroundings) -> ProposalChains | None:
     """Exact chains with the flow as proposal; None where it has no overlap with the target."""
     model, config = around.model, around.config
     beta = min(max(config.low, 1.0), config.high)
-    stream, moving = spawn(Generator().manual_seed(config.seed + 5), 2)
+    stream, moving = spawn(stream_for("proposal", config.seed), 2)
     c = model.controls(beta, around.y, _N_CHAINS)
     kernel = FlowProposal(model.target, model.flow)
     # Independent draws of the target as the weights have it, so that no chain starts astray.

@@ -48,30 +48,51 @@ class Ladders:
         near = np.flatnonzero(np.isclose(self.betas, beta, rtol=1e-9, atol=1e-12))
         return self.x[near[0]] if near.size else None
 
+    def to_learn(self, beta: float) -> np.ndarray:
+        """Draws of the first three quarters of the ladders at a rung, for training."""
+        found = self.at(beta)
+        if found is None:
+            raise ValueError(f"beta: expected a rung of the ladder, got {beta}")
+        return found[: len(found) - self._n_held_out]
+
+    def held_out(self, beta: float) -> np.ndarray | None:
+        """Draws of the other ladders, for comparison; None where the power is no rung."""
+        found = self.at(beta)
+        return None if found is None else found[len(found) - self._n_held_out :]
+
+    @property
+    def _n_held_out(self) -> int:
+        return max(2, self.x.shape[1] // 4)
+
     @property
     def warnings(self) -> list[str]:
         """What is wrong with them."""
+        found = []
         bad = [f"{self.betas[k]:.3g} and {self.betas[k + 1]:.3g}"
                for k in np.flatnonzero(self.swaps < _SWAPPED)]  # fmt: skip
-        if not bad:
-            return []
-        return [
-            f"Replica exchange: fewer than {_SWAPPED:.0%} of the swaps between beta = "
-            f"{', '.join(bad)} are taken; the chains may miss modes there."
-        ]
+        if bad:
+            found.append(
+                f"Replica exchange: fewer than {_SWAPPED:.0%} of the swaps between beta = "
+                f"{', '.join(bad)} are taken; the chains may miss modes there."
+            )
+        if self.n_round_trips < self.x.shape[1]:
+            found.append(
+                f"Replica exchange: {self.n_round_trips:.0f} trips of replicas to the prior and "
+                f"back in {self.x.shape[1]} ladders; the chains may miss modes."
+            )
+        return found
 
 
-def rungs_of(config: ChainConfig, low: float, reported: np.ndarray) -> np.ndarray:
-    """Powers of the ladder: those reported, and others below and between, about n_rungs in all.
+def rungs_of(config: ChainConfig, reported: np.ndarray) -> np.ndarray:
+    """Powers of the ladder: those reported, and others from the prior on, n_rungs of these.
 
     Below 1 they are spaced as the fifth power of equal steps, as means of log L change fastest
     near the prior (Friel and Pettitt 2008).
     """
     high = float(reported.max())
     filling = high * np.linspace(0, 1, config.n_rungs) ** 5
-    own = np.union1d(np.round(reported, 12), filling[filling >= low])
-    gaps = np.concatenate([[True], np.diff(own) > 1e-6])
-    return own[gaps]
+    far = np.abs(filling[:, None] - reported).min(1) > 1e-6 * high
+    return np.union1d(reported, filling[far])
 
 
 def run_ladders(  # noqa: PLR0913
@@ -80,7 +101,7 @@ def run_ladders(  # noqa: PLR0913
     config: ChainConfig,
     betas: np.ndarray,
     *,
-    seed: int,
+    generator: Generator,
     show_progress: bool,
 ) -> Ladders:
     """Run the chains, from draws of the prior (or near the origin where it has no sampler).
@@ -90,13 +111,13 @@ def run_ladders(  # noqa: PLR0913
         target: The same, which books its calls; its only control is beta.
         config: Sizes.
         betas: Powers of the rungs.
-        seed: Of everything random.
+        generator: Of starts and moves.
         show_progress: Whether to show a bar.
 
     Raises:
         ValueError: No start of positive probability was found.
     """
-    starting, moving = spawn(Generator().manual_seed(seed), 2)
+    starting, moving = spawn(generator, 2)
     n_rungs, n_ladders = len(betas), config.n_ladders
     c = torch.from_numpy(betas).double().repeat(n_ladders)[:, None]
     x = start(posterior, c, generator=starting)

@@ -1,20 +1,23 @@
 """The command line of scripts/temper_posterior.py, and the settings that it means."""
 
 import argparse
+import hashlib
+import importlib.util
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Generator
 
 from pipeline.command_line import Parser, device, positive_count, sample_count, seed
 from posterior.models import SHIPPED
+from posterior.random import stream_for
 from posterior.settings import OBJECTIVES, PRESETS, ObjectiveName, PosteriorConfig, Preset
-from systems.posteriors import Posterior
+from systems.posteriors import Bridge, Posterior
 
 _N_PROBED = 2000
+_OF_ARVIZ = ("arviz", "h5netcdf")
 _OFFSETS = (1e-6, 0.1)
 
 
@@ -89,13 +92,21 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
     _check_objective(objective, posterior, low, high)
     if arguments.chains and posterior.observed:
         raise ValueError("--chains: expected a model whose only control is beta")
+    if isinstance(posterior, Bridge) and high > 1:
+        raise ValueError(f"--beta: bridges end at 1, expected HIGH of at most that, got {high:g}")
+    if arguments.arviz:
+        missing = [name for name in _OF_ARVIZ if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ValueError(
+                f"--arviz: needs {' and '.join(missing)}: pip install 'boltzgen-flows[posteriors]'"
+            )
     preset: Preset = PRESETS[arguments.preset]
     steps = arguments.steps or preset.n_steps
     offset = 0.0
     if low == 0 or objective == "prior":
         offset = prior_offset(posterior, arguments.seed)
     return PosteriorConfig(
-        model=arguments.model, low=low, high=high,
+        model=arguments.model, model_hash=_hash(arguments.model), low=low, high=high,
         observation=_observation(arguments.observe, posterior, arguments.seed),
         preset=arguments.preset, seed=arguments.seed, flow=preset.flow,
         learn=preset.learn(objective, steps, offset), train=preset.train(steps),
@@ -104,6 +115,14 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
             preset.evaluation, n_samples=arguments.samples or preset.evaluation.n_samples
         ),
     )  # fmt: skip
+
+
+def _hash(model: str) -> str:
+    """Of the file that a model of one's own is in, so that a run is not mixed from two models."""
+    path, found, _ = model.rpartition(":")
+    if not (found and path.endswith(".py")):
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _usual(posterior: Posterior) -> ObjectiveName:
@@ -145,7 +164,7 @@ def _observation(
         return given
     if n == 0:
         return ()
-    stream = Generator().manual_seed(run_seed + 7)
+    stream = stream_for("observed", run_seed)
     x = posterior.sample_prior(1, generator=stream)
     return tuple(float(v) for v in posterior.simulate(x, generator=stream)[0])
 
@@ -155,7 +174,7 @@ def prior_offset(posterior: Posterior, run_seed: int) -> float:
 
     The spread is that between the quartiles.
     """
-    stream = Generator().manual_seed(run_seed + 8)
+    stream = stream_for("offset", run_seed)
     if posterior.can_sample_prior:
         x = posterior.sample_prior(_N_PROBED, generator=stream)
     else:
@@ -166,5 +185,7 @@ def prior_offset(posterior: Posterior, run_seed: int) -> float:
             torch.randperm(_N_PROBED, generator=stream)
         ]
     found = posterior.log_likelihood(x, y).detach().numpy()
+    if not np.isfinite(found).any():
+        raise ValueError(f"log_likelihood: -inf at all of {_N_PROBED} draws of the prior")
     low, high = np.quantile(found[np.isfinite(found)], [0.25, 0.75])
     return float(f"{np.clip(1 / max(high - low, 1e-12), *_OFFSETS):.3g}")

@@ -1,5 +1,6 @@
 """Every number of a run on a posterior; nothing is clipped."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,12 +30,14 @@ from boltzgen.random import spawn
 from pipeline.console import ProgressBar
 from posterior.chains import Ladders
 from posterior.exact import exact_draws, exact_log_z
-from posterior.results import AtBeta, Reference, Route, Samples
+from posterior.random import stream_for
+from posterior.results import AtBeta, Covariances, Reference, Route, Samples
 from posterior.sampling import Model
 from posterior.settings import PosteriorConfig
 
 INTEGRAL, MIXTURE, SAMPLING = "integral of log L", "mixture of flows", "importance sampling"
 _N_COMPARED = 2000
+_FEWEST_DIFFERENT = 20
 _N_RESAMPLES = 100
 
 
@@ -68,14 +71,22 @@ def reported_betas(config: PosteriorConfig) -> np.ndarray:
     grid = log_spaced_grid(
         config.low, config.high, config.evaluation.n_betas, known, offset=config.learn.offset
     )
-    return np.round(grid.values.numpy(), 12)
+    return np.array([float(f"{value:.10g}") for value in grid.values.tolist()])
+
+
+def finer_grid(betas: np.ndarray, n_values: int, offset: float) -> np.ndarray:
+    """The powers given and others between them, even in log(beta + offset), n_values or more."""
+    n_parts = -(-(n_values - 1) // (len(betas) - 1))
+    levels, shares = np.log(betas + offset), np.arange(1, n_parts) / n_parts
+    inner = np.exp(levels[:-1, None] + shares * np.diff(levels)[:, None]) - offset
+    return np.concatenate([np.column_stack([betas[:-1], inner]).ravel(), betas[-1:]])
 
 
 def evaluate_points(around: Surroundings) -> tuple[AtBeta, ...]:
     """Weights, evidence, moments and comparison with reference draws at each power."""
     config, model = around.config, around.model
     betas = reported_betas(config)
-    streams = spawn(Generator().manual_seed(config.seed + 1), len(betas))
+    streams = spawn(stream_for("points", config.seed), len(betas))
     found = []
     with ProgressBar("samples", unit="power", enabled=around.show_progress) as progress:
         for number, (beta, stream) in enumerate(zip(betas, streams, strict=True)):
@@ -87,7 +98,10 @@ def evaluate_points(around: Surroundings) -> tuple[AtBeta, ...]:
             reference = reference_at(around, float(beta), generator=exact)
             rng = default_rng([config.seed, number])
             compared = number == int(np.abs(betas - 1).argmin())
-            found.append(_at_beta(around, samples, reference, rng, compared=compared))
+            try:
+                found.append(_at_beta(around, samples, reference, rng, compared=compared))
+            except NonFiniteError as error:
+                raise NonFiniteError(f"beta = {beta:.4g}: {error}") from error
         progress(len(betas), len(betas))
     return tuple(found)
 
@@ -99,7 +113,7 @@ def reference_at(around: Surroundings, beta: float, *, generator: Generator) -> 
     x = exact_draws(model.posterior, beta, around.y, n, generator=generator)
     source, blocks = "exact draws", None
     if x is None and around.ladders is not None:
-        chains = around.ladders.at(beta)
+        chains = around.ladders.held_out(beta)
         if chains is not None:
             source, x = "replica exchange", chains.reshape(-1, chains.shape[-1])
             blocks = np.repeat(np.arange(len(chains)), chains.shape[1])
@@ -109,7 +123,7 @@ def reference_at(around: Surroundings, beta: float, *, generator: Generator) -> 
     moments = weighted_moments(theta, blocks=blocks)
     return Reference(
         source, x, theta, blocks, moments.mean, moments.mean_error, moments.spread,
-        moments.spread_error,
+        moments.spread_error, Covariances(moments.mean_covariance, moments.spread_covariance),
     )  # fmt: skip
 
 
@@ -131,6 +145,7 @@ def _at_beta(
         mean=moments.mean, mean_error=moments.mean_error, spread=moments.spread,
         spread_error=moments.spread_error, reference=reference,
         c2st=None if reference is None or not compared else _classifier(samples, reference, rng),
+        covariances=Covariances(moments.mean_covariance, moments.spread_covariance),
     )  # fmt: skip
 
 
@@ -146,15 +161,24 @@ def _forward(
 def _classifier(
     samples: Samples, reference: Reference, rng: RandomGenerator
 ) -> tuple[Estimate, float] | None:
-    """C2ST of resampled samples against reference draws; None where one is too small."""
+    """C2ST of resampled samples against reference draws.
+
+    None without scikit-learn, which the program says, and where hardly any sample has weight.
+    """
+    if not has_classifier():
+        return None
     n = min(_N_COMPARED, len(reference.x))
     ours = samples.x[resample(samples.log_w, n, rng=rng)]
     theirs = reference.x[rng.choice(len(reference.x), n, replace=False)]
-    try:
-        found = classifier_two_sample_test(ours, theirs, rng=rng)
-    except ValueError:  # a handful of different points
+    if min(len(np.unique(x, axis=0)) for x in (ours, theirs)) < _FEWEST_DIFFERENT:
         return None
+    found = classifier_two_sample_test(ours, theirs, rng=rng)
     return Estimate(found.accuracy, found.corrected_error), found.p_value
+
+
+def has_classifier() -> bool:
+    """Whether scikit-learn is installed."""
+    return importlib.util.find_spec("sklearn") is not None
 
 
 def evidence_routes(
@@ -198,15 +222,8 @@ def _mixture(around: Surroundings, points: Sequence[AtBeta]) -> Route:
 def _integral(around: Surroundings, betas: np.ndarray) -> Route:
     """Thermodynamic integration of the mean of log L over a finer grid, from fresh samples."""
     own, model = around.config.evaluation, around.model
-    fine = log_spaced_grid(
-        around.config.low,
-        around.config.high,
-        own.n_grid,
-        betas.tolist(),
-        offset=around.config.learn.offset,
-    )
-    grid = np.round(fine.values.numpy(), 12)
-    streams = spawn(Generator().manual_seed(around.config.seed + 2), len(grid))
+    grid = finer_grid(betas, own.n_grid, around.config.learn.offset)
+    streams = spawn(stream_for("integral", around.config.seed), len(grid))
     samples = []
     with ProgressBar("integral", unit="power", enabled=around.show_progress) as progress:
         for number, (beta, stream) in enumerate(zip(grid, streams, strict=True)):
@@ -219,8 +236,8 @@ def _integral(around: Surroundings, betas: np.ndarray) -> Route:
     )
     found = thermodynamic_integration(table)
     best = found.corrected or found.trapezoid
-    at = np.searchsorted(grid, betas - 1e-11)
-    return Route(
-        best.values[at] - best.values[at[0]], best.errors[at], relative=True,
+    at = np.searchsorted(grid, betas)
+    return Route(  # Z(0) = 1, so that from there on nothing is relative
+        best.values[at], best.errors[at], relative=bool(betas[0] > 0),
         discretisation=best.discretisation[at],
     )  # fmt: skip

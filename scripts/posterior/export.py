@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Generator
 
 from boltzgen.storage import to_inference_data, write_atomically
+from posterior.random import stream_for
 from posterior.results import PosteriorResults
 from posterior.settings import PosteriorConfig
 from systems.posteriors import Posterior
@@ -24,7 +24,7 @@ def write_inference_data(
     """
     point = min(results.points, key=lambda one: abs(one.beta - 1))
     x = torch.from_numpy(point.samples.x)
-    drawing, predicting = (Generator().manual_seed(config.seed + k) for k in (9, 10))
+    drawing, predicting = (stream_for(k, config.seed) for k in ("prior draws", "predictions"))
     groups: dict[str, dict[str, np.ndarray]] = {}
     if posterior.can_sample_prior:
         groups["prior"] = _values(posterior, posterior.sample_prior(len(x), generator=drawing))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 import boltzgen
 from boltzgen.config import to_mapping
@@ -36,11 +36,12 @@ from boltzgen.objectives import (
     WithContexts,
 )
 from boltzgen.protocols import Target
-from boltzgen.random import seeded, spawn
+from boltzgen.random import seeded
 from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import RandomBatches, Trainer
 from pipeline.learning import learn
 from pipeline.run_folder import RunFolder
+from posterior.random import stream_for
 from posterior.settings import PosteriorConfig
 from systems.ledger import EnergyLedger
 
@@ -61,11 +62,6 @@ class Site:
     device: torch.device
     ledger: EnergyLedger
     show_progress: bool
-
-
-def streams(config: PosteriorConfig) -> list[Generator]:
-    """Random streams of a run: first weights, training, data, evaluation."""
-    return spawn(Generator().manual_seed(config.seed), 4)
 
 
 def build_flow(
@@ -89,7 +85,7 @@ def new_flow(config: PosteriorConfig, x: Tensor, c: Tensor) -> Flow:
     """The untrained flow of a run, whitened by its data, x (N, D) and c (N, C)."""
     y = c[:, 1:].double()
     observed = Standardised(y.mean(0), y.std(0)) if y.shape[1] else None
-    with seeded(streams(config)[0]):
+    with seeded(stream_for("weights", config.seed)):
         return build_flow(config, Whitening.of_samples(x, c.shape[1]), observed)
 
 
@@ -149,7 +145,7 @@ def train_flow(
     trainer = Trainer(
         flow, build_objective(config, target, c),
         RandomBatches(x, c, batch_size=config.learn.batch_size), config.train,
-        generator=streams(config)[1],
+        generator=stream_for("training", config.seed),
     )  # fmt: skip
     seconds = learn(
         run, trainer, every=config.checkpoint_every, ledger=site.ledger, shown=_SHOWN,
@@ -185,7 +181,8 @@ def read_flow(run: RunFolder[PosteriorConfig], config: PosteriorConfig) -> Train
     n_free, n_observed = len(tensors["bijection.layers.0.mean"]), len(config.observation)
     blank = Whitening(torch.zeros(n_free), torch.eye(n_free), 1 + n_observed)
     observed = Standardised(torch.zeros(n_observed), torch.ones(n_observed))
-    with seeded(streams(config)[0]):  # the halves of the couplings are drawn, not kept
+    # The halves of the couplings are drawn, not kept.
+    with seeded(stream_for("weights", config.seed)):
         flow = build_flow(config, blank, observed if n_observed else None)
     flow.double()
     flow.load_state_dict(tensors)

@@ -1,6 +1,7 @@
 """What is known of a trained posterior flow: numbers with errors, arrays for pictures."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,13 @@ class Samples:
     energy: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
+class Covariances(NamedTuple):
+    """Covariances of the estimated means and of the estimated standard deviations, (P, P)."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+
+
 @dataclass(frozen=True)
 class Reference:
     """Draws of the posterior at one power by Monte Carlo or exactly.
@@ -42,6 +50,7 @@ class Reference:
         mean_error: (P,).
         spread: Standard deviation of each component, (P,).
         spread_error: (P,).
+        covariances: Of these estimates; None where they are not known.
     """
 
     source: str
@@ -52,6 +61,7 @@ class Reference:
     mean_error: np.ndarray
     spread: np.ndarray
     spread_error: np.ndarray
+    covariances: Covariances | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class AtBeta:
         reference: Draws to compare with.
         c2st: Accuracy of a classifier between flow (resampled) and reference with its error and
             p-value, at the power nearest to 1; None elsewhere.
+        covariances: Of the estimates; None where they are not known.
     """
 
     samples: Samples
@@ -82,6 +93,7 @@ class AtBeta:
     spread_error: np.ndarray
     reference: Reference | None
     c2st: tuple[Estimate, float] | None
+    covariances: Covariances | None = None
 
     @property
     def beta(self) -> float:

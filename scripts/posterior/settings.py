@@ -75,7 +75,7 @@ class ChainConfig:
         n_steps: Steps from which draws are kept.
         n_between: Steps from one kept draw to the next.
         n_leapfrog: Mean leapfrog steps of a trajectory.
-        n_rungs: Powers of the ladder, from 0 (or the lowest of the run) to the highest.
+        n_rungs: Powers from 0 to the highest, besides those that are reported.
     """
 
     n_ladders: int = 64
@@ -120,6 +120,7 @@ class PosteriorConfig:
 
     Args:
         model: Name of a shipped model, or "file.py:name".
+        model_hash: SHA-256 of that file; empty for a shipped model.
         low: Smallest power.
         high: Largest power.
         observation: y of the pictures and of the evidence; empty where y is no control.
@@ -135,6 +136,7 @@ class PosteriorConfig:
     """
 
     model: str
+    model_hash: str
     low: float
     high: float
     observation: tuple[float, ...]

@@ -10,6 +10,7 @@ _KHAT = 0.7
 _SHARE = 0.2
 _LEAST_P = 0.01
 _MOST_Z = 4.0
+_PRIOR = 1e-3
 _LARGE = 1.0
 """Error of a log evidence, in nats, from which on a route is of no use."""
 
@@ -22,7 +23,7 @@ def warnings_of(
     chains: ProposalChains | None,
 ) -> list[str]:
     """All warnings of a run; empty if every check passed."""
-    found = [text for point in points for text in _at(point)]
+    found = [text for point in points for text in (*_at(point), *_of_prior(point))]
     found += _of_routes(np.array([point.beta for point in points]), routes)
     if over is not None:
         found += _of_observations(over)
@@ -53,6 +54,18 @@ def _at(point: AtBeta) -> list[str]:
     return found
 
 
+def _of_prior(point: AtBeta) -> list[str]:
+    """At beta = 0 there is nothing but the prior, whose integral is 1."""
+    log_z = point.log_z
+    if point.beta > 0 or abs(log_z.value) <= _MOST_Z * log_z.error + _PRIOR:
+        return []
+    return [
+        f"At beta = 0 the integral of the prior is exp({log_z.value:.3g} +- {log_z.error:.1g}) and "
+        "not 1: log_prior is not normalised, which shifts every log evidence, or the flow misses a "
+        "part of the prior."
+    ]
+
+
 def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:
     """Differences between routes that their errors do not explain."""
     names = list(routes)
@@ -63,9 +76,10 @@ def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:
     for name in names[1:]:
         route = routes[name]
         gap = route.values - first.values
+        error = np.hypot(route.errors, first.errors)
         if route.relative or first.relative:
             gap = gap - gap[0]
-        error = np.hypot(route.errors, first.errors)
+            error = np.hypot(error, first.errors[0])
         if error.max() > _LARGE:
             found.append(
                 f"Log evidence by {name} has an error of {error.max():.2g} nats; it says nothing."

@@ -18,6 +18,8 @@ class Posterior:
     map to theta belongs to the prior and has no power. Where x is so large that a parameter
     overflows or is rounded onto the edge of its support, the energy is +inf.
 
+    The functions always get float64, whatever the dtype of x; the energy has that of x.
+
     The first control is beta; where `observed` names the components of y they are controls too, and
     one flow can answer for every observation. At beta = 0 this is the prior, at beta = 1 the
     posterior, and Z(beta = 1) the evidence where the prior is normalised.
@@ -69,12 +71,13 @@ class Posterior:
     def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Log L of free numbers x (B, D) and, where it is a control, of y (B, M) -> (B,)."""
         values, _, inside = self._placed(x)
-        return torch.where(inside, self._likelihood_of(values, y), -torch.inf)
+        wide = None if y is None else y.double()
+        return torch.where(inside, self._likelihood_of(values, wide), -torch.inf).to(x.dtype)
 
     def log_prior(self, x: Tensor) -> Tensor:
         """Log-density of the prior in the free numbers x, Jacobian included: (B, D) -> (B,)."""
         values, logdet, inside = self._placed(x)
-        return torch.where(inside, self._prior_of(values) + logdet, -torch.inf)
+        return torch.where(inside, self._prior_of(values) + logdet, -torch.inf).to(x.dtype)
 
     def _placed(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Values by name, log|det|, and whether they are inside their supports, (B,).
@@ -82,6 +85,7 @@ class Posterior:
         Free numbers so large that a value overflows or is rounded onto an edge are impossible; the
         functions of the user see the values of x = 0 in their place.
         """
+        x = x.double()
         values, logdet = self.space.constrain(x)
         inside = self.space.holds(values)
         if not bool(inside.all()):
@@ -140,12 +144,15 @@ class Posterior:
 
     def _energy(self, x: Tensor, beta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         values, logdet, inside = self._placed(x)
-        log_likelihood, log_prior = self._likelihood_of(values, y), self._prior_of(values)
+        beta = beta.double()
+        log_likelihood = self._likelihood_of(values, y.double())
+        log_prior = self._prior_of(values)
         log_likelihood = torch.where(inside, log_likelihood, -torch.inf)
         possible = inside & ((log_likelihood != -torch.inf) | (beta == 0))
         finite = torch.where(log_likelihood == -torch.inf, 0.0, log_likelihood)
         energy = -beta * finite - log_prior - logdet
-        return torch.where(possible, energy, torch.inf), log_likelihood
+        energy = torch.where(possible, energy, torch.inf)
+        return energy.to(x.dtype), log_likelihood.to(x.dtype)
 
     def _controls(self, x: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
         """Power (B,) and y (B, M)."""

@@ -14,8 +14,10 @@ from boltzgen.storage import read_metrics
 from pipeline.run_folder import RunFolder
 from posterior.chains import run_ladders, rungs_of
 from posterior.command import prior_offset
+from posterior.evaluation import finer_grid
 from posterior.model import new_flow, read_flow
 from posterior.models import open_posterior
+from posterior.random import stream_for
 from posterior.settings import ChainConfig, PosteriorConfig
 from systems.counting import CountedTarget
 from systems.ledger import EnergyLedger
@@ -140,6 +142,7 @@ def test_a_model_of_ones_own_runs_with_every_objective(objective, chains, tmp_pa
         (("--objective", "prior"), "needs a posterior whose only control is beta"),
         (("--chains",), "--chains: expected a model whose only control is beta"),
         (("--model", "eight_schools", "--objective", "simulations"), "need a posterior with"),
+        (("--model", "gmm6", "--beta", "0:1.5"), "bridges end at 1"),
         (("--steps", "0"), "--steps: expected a whole number above 0"),
     ],
 )
@@ -152,6 +155,12 @@ def test_bad_arguments_are_one_line(words, because, refuses, tmp_path):
 @pytest.mark.parametrize(
     ("text", "because"),
     [
+        (
+            "posterior = Posterior(lambda v: v['a'].new_full((len(v['a']),), -torch.inf),"
+            " lambda v: -v['a'] ** 2, [Parameter('a')], sample_prior=lambda n, g: {'a':"
+            " torch.randn(n, generator=g)})\n",
+            "-inf at all of 2000 draws of the prior",
+        ),
         ("posterior = 3\n", "to be a Posterior or to return one, got int"),
         ("raise KeyError('a')\n", "fails: KeyError"),
         (
@@ -190,20 +199,26 @@ def normal_mean(width=3.0):
     )
 
 
-def test_ladders_follow_the_posterior_at_every_power():
+def test_ladders_follow_the_posterior_at_every_power(generator):
     posterior, ledger = normal_mean(), EnergyLedger()
     config = ChainConfig(
         n_ladders=32, n_tuning=100, n_burn_in=100, n_steps=400, n_between=4, n_leapfrog=4,
         n_rungs=5,
     )  # fmt: skip
-    betas = rungs_of(config, 0.0, np.array([0.0, 0.3, 1.0]))
-    assert set(np.round([0.0, 0.3, 1.0], 12)) <= set(betas)
+    reported = np.array([0.3, 1.0])  # the ladder goes down to the prior all the same
+    betas = rungs_of(config, reported)
+    assert {0.0, 0.3, 1.0} <= set(betas)
+    assert np.diff(betas).min() > 0
     found = run_ladders(
-        posterior, CountedTarget(posterior, ledger), config, betas, seed=1, show_progress=False
-    )
+        posterior, CountedTarget(posterior, ledger), config, betas, generator=generator,
+        show_progress=False,
+    )  # fmt: skip
     assert found.warnings == []
     assert ledger.total > 32 * len(betas) * 500
     assert found.at(0.77) is None
+    both = np.concatenate([found.to_learn(0.3), found.held_out(0.3)])
+    np.testing.assert_array_equal(both, found.at(0.3))
+    assert len(found.held_out(0.3)) == 8
     for beta in (0.0, 0.3, 1.0):
         precision = beta / 0.25 + 1 / 9
         means = found.at(beta)[..., 0].mean(1)  # of each ladder
@@ -218,3 +233,44 @@ def test_the_offset_is_one_over_the_spread_of_log_l():
     law = stats.ncx2(1, 1 / 9)
     exact = 1 / (2 * 9 * (law.ppf(0.75) - law.ppf(0.25)))
     assert prior_offset(normal_mean(), 0) == pytest.approx(exact, rel=0.15)
+
+
+def test_the_finer_grid_holds_the_reported_powers_however_small_the_offset():
+    betas = np.array([0.0, 1e-9, 3e-6, 0.2, 1.0])
+    grid = finer_grid(betas, 33, 1e-7)
+    assert np.isin(betas, grid).all()
+    assert len(grid) == 33
+    assert (np.diff(grid) > 0).all()
+    np.testing.assert_allclose(np.diff(np.log(grid + 1e-7), 2)[:6], 0, atol=1e-9)
+
+
+def test_streams_of_other_seeds_and_purposes_differ():
+    drawn = {
+        torch.rand(1, generator=stream_for(purpose, seed), dtype=torch.float64).item()
+        for purpose in ("points", "observations", "calibration")
+        for seed in range(20)
+    }
+    assert len(drawn) == 60
+
+
+def test_an_unnormalised_prior_is_named(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(
+        HEAD + "posterior = Posterior(lambda v: -0.5 * (v['a'] - 1) ** 2, lambda v: -0.5 * v['a']"
+        " ** 2 + 3.0, [Parameter('a')], sample_prior=lambda n, g: {'a': torch.randn(n, "
+        "generator=g, dtype=torch.float64)})\n"
+    )
+    found = run(tmp_path / "run", "--model", f"{path}:posterior", "--beta", "0:1", *SMALL)
+    assert any("log_prior is not normalised" in text for text in found["warnings"])
+
+
+def test_a_changed_model_file_is_not_taken_for_the_old_one(tmp_path, refuses):
+    path = tmp_path / "model.py"
+    path.write_text(EXAMPLE.read_text())
+    words = ("--model", f"{path}:counts", "--beta", "0.2:1", *SMALL)
+    run(tmp_path / "run", *words)
+    path.write_text(EXAMPLE.read_text() + "\n# changed\n")
+    refuses(
+        temper_posterior.main, *words, "--out", tmp_path / "run", "--resume",
+        because="model_hash is",
+    )  # fmt: skip

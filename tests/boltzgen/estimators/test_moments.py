@@ -56,3 +56,12 @@ def test_bad_input_is_refused():
         weighted_moments(np.ones((2, 1)), np.zeros(3))
     with pytest.raises(NonFiniteError, match="log_w"):
         weighted_moments(np.ones((2, 1)), np.array([np.nan, 0.0]))
+
+
+def test_components_that_go_together_have_errors_that_do():
+    a = np.random.default_rng(3).normal(size=(400, 1))
+    found = weighted_moments(np.hstack([a, -2 * a]))
+    ratio = found.mean_covariance / np.outer(found.mean_error, found.mean_error)
+    np.testing.assert_allclose(ratio, [[1, -1], [-1, 1]])
+    ratio = found.spread_covariance / np.outer(found.spread_error, found.spread_error)
+    np.testing.assert_allclose(ratio, np.ones((2, 2)))
