@@ -16,7 +16,6 @@ from boltzgen.estimators import (
     classifier_two_sample_test,
     forward_ess,
     log_evidence,
-    mixture_free_energies,
     pareto_khat,
     resample,
     reverse_ess,
@@ -28,6 +27,7 @@ from boltzgen.objectives import log_spaced_grid
 from boltzgen.plots.series import EXACT
 from boltzgen.random import spawn
 from pipeline.console import ProgressBar
+from pipeline.mixture import mixture_log_z
 from posterior.chains import Ladders
 from posterior.exact import exact_draws, exact_log_z
 from posterior.random import stream_for
@@ -210,13 +210,8 @@ def _mixture(around: Surroundings, points: Sequence[AtBeta]) -> Route:
     x = torch.from_numpy(np.concatenate([p.samples.x[:n] for p in points]))
     u_model = np.stack([-around.model.log_density(x, p.beta, around.y) for p in points])
     u_target = np.stack([around.model.energy(x, p.beta, around.y) for p in points])
-    n_k = np.full(len(points), n)
-    found = mixture_free_energies(
-        u_model, u_target, n_k, rng=default_rng(around.config.seed), n_resamples=2
-    )
-    strata = np.split(found.weights, len(points))
-    variance = sum(len(rows) * rows.var(0, ddof=1) for rows in strata)
-    return Route(-found.absolute_f_k, np.sqrt(variance))
+    found = mixture_log_z(u_model, u_target, np.full(len(points), n))
+    return Route(found.values, found.errors)
 
 
 def _integral(around: Surroundings, betas: np.ndarray) -> Route:

@@ -18,12 +18,12 @@ from boltzgen.estimators import (
     integrate_tables,
     log_evidence,
     mbar,
-    mixture_free_energies,
     pareto_khat,
     reliable,
     reverse_ess,
 )
 from pipeline.agreement import Agreement, agreement_of
+from pipeline.mixture import mixture_log_z
 from sweep.lattice import Couplings, Lattice
 from sweep.points import Result
 
@@ -200,21 +200,12 @@ def integral_route(grid: np.ndarray, sums: np.ndarray, at: np.ndarray) -> Curve:
 
 
 def mixture_route(flow: Sequence[Result]) -> Curve:
-    """-log Z of all points from the samples of all of them, each flow being normalised.
-
-    The density of the samples of all points together is known, so MBAR needs no equations here
-    (the balance heuristic), and the answer is absolute.
-    """
+    """-log Z of all points from the samples of all of them, each flow being normalised."""
     log_q = [np.asarray(result["log_q"]) for result in flow]
     energy = [np.asarray(result["energy"]) for result in flow]
     n_k = np.array([each.shape[1] for each in log_q])
-    found = mixture_free_energies(
-        -np.concatenate(log_q, axis=1), np.concatenate(energy, axis=1), n_k,
-        rng=default_rng(0), n_resamples=2,
-    )  # fmt: skip
-    strata = np.split(found.weights, np.cumsum(n_k)[:-1])
-    variance = sum(len(rows) * rows.var(0, ddof=1) for rows in strata)
-    return Curve(values=found.absolute_f_k, errors=np.sqrt(variance))
+    found = mixture_log_z(-np.concatenate(log_q, axis=1), np.concatenate(energy, axis=1), n_k)
+    return Curve(values=-found.values, errors=found.errors)
 
 
 def chain_route(
