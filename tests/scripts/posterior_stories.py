@@ -160,7 +160,8 @@ def history(n_steps=300):
 def config(betas, *, model="gaussian", observation=(0.1, -0.2), offset=0.0):
     return PosteriorConfig(
         model=model, model_hash="", low=betas[0], high=betas[-1], observation=observation,
-        preset="default", seed=5, flow=FlowConfig(), learn=LearnConfig(objective="simulations", offset=offset),
+        preset="default", seed=5, flow=FlowConfig(),
+        learn=LearnConfig(objective="simulations", offset=offset),
         train=TrainConfig(n_steps=300), chains=ChainConfig(), with_chains=False,
         evaluation=EvaluationConfig(),
     )  # fmt: skip
