@@ -170,7 +170,7 @@ def write_results(run: Run, results: PosteriorResults, arguments: argparse.Names
     write_json(folder.summary, summarise(story))
     write_report(folder.report, compose(story))
     if arguments.arviz:
-        write_inference_data(folder.path / "posterior.nc", run.posterior, run.config, results)
+        write_inference_data(folder.path, run.posterior, run.config, results)
     print_results(story)
     for text in results.warnings:
         print(f"warning: {text}")

@@ -7,17 +7,19 @@ import torch
 
 from boltzgen.storage import to_inference_data, write_atomically
 from posterior.random import stream_for
-from posterior.results import PosteriorResults
+from posterior.results import PosteriorResults, ProposalChains
 from posterior.settings import PosteriorConfig
 from systems.posteriors import Posterior
 
 
 def write_inference_data(
-    path: Path, posterior: Posterior, config: PosteriorConfig, results: PosteriorResults
+    folder: Path, posterior: Posterior, config: PosteriorConfig, results: PosteriorResults
 ) -> None:
-    """Write the weighted draws at the power nearest to 1 as netCDF, weights beside them.
+    """Write posterior.nc and chains.nc.
 
-    Also prior draws and posterior-predictive data where the model can make them.
+    The first holds the draws of the flow at the power nearest to 1, their log-weights beside them,
+    and prior draws and posterior-predictive data where the model can make them. The second holds
+    the chains that had the flow as proposal: unweighted draws, of which ArviZ gives R-hat.
 
     Raises:
         ImportError: ArviZ or h5netcdf is not installed.
@@ -37,6 +39,29 @@ def write_inference_data(
         _values(posterior, x), chained=False, log_weights=point.samples.log_w, groups=groups,
         attributes={"beta": point.beta, "model": config.model},
     )  # fmt: skip
+
+    def fill(temporary: Path) -> None:
+        found.to_netcdf(str(temporary), engine="h5netcdf")
+
+    write_atomically(folder / "posterior.nc", fill)
+    if results.chains is not None:
+        _write_chains(folder / "chains.nc", posterior, config, results.chains)
+
+
+def _write_chains(
+    path: Path, posterior: Posterior, config: PosteriorConfig, chains: ProposalChains
+) -> None:
+    """Chains by parameter, (n_chains, n_steps, *shape) each."""
+    parameters = posterior.space.parameters
+    ends = np.cumsum([len(parameter.labels) for parameter in parameters])
+    pieces = np.split(chains.theta, ends[:-1], axis=-1)
+    draws = {
+        parameter.name: piece.reshape(*piece.shape[:2], *parameter.shape)
+        for parameter, piece in zip(parameters, pieces, strict=True)
+    }
+    found = to_inference_data(
+        draws, chained=True, attributes={"beta": chains.beta, "model": config.model}
+    )
 
     def fill(temporary: Path) -> None:
         found.to_netcdf(str(temporary), engine="h5netcdf")

@@ -2,6 +2,7 @@
 
 import json
 
+import arviz
 import h5py
 import numpy as np
 import pytest
@@ -66,6 +67,17 @@ def test_a_run_writes_what_it_says(moons):
     np.testing.assert_allclose(energy, again.numpy(), rtol=1e-5, atol=1e-5)
     assert sorted(set(c[:, 0].round(6))) == sorted(set(c[:, 0].round(6)) | {0.5, 1.0, 2.0})
     assert (c[:, 1:] == 0).all()
+
+
+def test_what_is_written_for_arviz_says_how_it_is_weighted(moons):
+    out, _, summary = moons
+    weighted = arviz.from_netcdf(out / "posterior.nc")
+    assert weighted.posterior.attrs["weights"] == "exp(sample_stats.log_weight)"
+    assert weighted.posterior["theta"].shape == (1, 1000, 2)
+    assert weighted.posterior_predictive["y"].shape == (1, 1000, 2)
+    chains = arviz.from_netcdf(out / "chains.nc")
+    assert chains.posterior["theta"].shape[::2] == (16, 2)
+    assert set(arviz.summary(chains).index) == {"theta[0]", "theta[1]"}
 
 
 def test_the_evidence_agrees_with_the_exact_one_even_from_a_bad_flow(moons):
