@@ -72,8 +72,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--device", type=device, default="cpu",
         help="where the flow is trained: cpu, cuda, cuda:1 (default cpu)")  # fmt: skip
     add("--arviz", action="store_true",
-        help="write for ArviZ posterior.nc, draws at the power nearest to 1 with their weights, and "
-        "chains.nc, unweighted chains; needs the extra posteriors")  # fmt: skip
+        help="write for ArviZ posterior.nc, draws at the power nearest to 1 with their weights, "
+        "and chains.nc, unweighted chains; needs the extra posteriors")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="run directory (default: in runs)")
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--seed", type=seed, default=0, help="seed of everything (default 0)")
