@@ -42,7 +42,14 @@ from boltzgen.errors import CorruptFileError
 from pipeline.command_line import count
 from pipeline.console import ProgressBar
 from sweep.attempts import Failure, Function, ThisProcess, Workers
-from sweep.connection import DaskWorkers, SweepError, check_address, local_client, remote_client
+from sweep.connection import (
+    DaskWorkers,
+    SweepError,
+    check_address,
+    interrupts_held,
+    local_client,
+    remote_client,
+)
 from sweep.points import Finished, Point, PointStore, Result
 
 _N_SHOWN = 5
@@ -260,10 +267,14 @@ class _Sweep:
             yield ThisProcess(self.function)
         elif address is None:
             n_workers = min(n_workers or n_cores(), n_missing)
-            with local_client(n_workers, n_deaths=settings.retries) as client:
-                yield DaskWorkers(self.function, client, "workers of this machine")
+            with (
+                local_client(n_workers, n_deaths=settings.retries) as client,
+                interrupts_held() as check,
+            ):
+                yield DaskWorkers(self.function, client, "workers of this machine", check)
         else:
             with remote_client(address, timeout=settings.timeout) as client:
                 if not client.nthreads():
                     print(f"{address} has no workers yet; waiting for them", file=sys.stderr)
-                yield DaskWorkers(self.function, client, f"--scheduler {address}")
+                with interrupts_held() as check:
+                    yield DaskWorkers(self.function, client, f"--scheduler {address}", check)

@@ -220,6 +220,35 @@ def _interrupts_wait() -> Iterator[None]:
 
 
 @contextmanager
+def interrupts_held() -> Iterator[Callable[[], None]]:
+    """Ctrl-C inside the block counts only where the function that it gives is called.
+
+    An interrupt in the midst of a call of dask may leave a lock behind, at which closing the
+    connection would wait for ever. A second Ctrl-C counts at once.
+    """
+    caught: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    def let_through() -> None:
+        if caught:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield let_through
+        return
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield let_through
+    finally:
+        signal.signal(signal.SIGINT, before)
+    let_through()
+
+
+@contextmanager
 def _one_thread() -> Iterator[None]:
     """Processes started inside the block compute on one thread."""
     before = {name: os.environ.get(name) for name in (*_ONE_THREAD, *_SET_BY_DASK)}
@@ -259,11 +288,14 @@ class DaskWorkers:
         function: What computes a point.
         client: The connection.
         name: What it is connected to, for messages.
+        let_through: Raises what `interrupts_held` holds back.
     """
 
-    def __init__(self, function: Function, client: "Client", name: str) -> None:
+    def __init__(
+        self, function: Function, client: "Client", name: str, let_through: Callable[[], None]
+    ) -> None:
         self._function, self._client, self._name = function, client, name
-        self._compute = _courier()
+        self._compute, self._let_through = _courier(), let_through
         self._running: dict[str, tuple[Future, Point]] = {}
         self._submitted: set[str] = set()
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -298,7 +330,8 @@ class DaskWorkers:
             raise self._lost() from error
 
     def wait(self) -> list[tuple[Point, Finished | Failure]]:
-        """What has come back within a second."""
+        """What has come back within a second; here, and nowhere else, Ctrl-C ends the sweep."""
+        self._let_through()
         try:
             key = self._done.get(timeout=_POLL_SECONDS)
         except queue.Empty:

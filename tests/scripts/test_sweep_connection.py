@@ -1,12 +1,14 @@
 """Addresses of schedulers, and what is said where none answers."""
 
+import os
+import signal
 import socket
 
 import pytest
 from distributed.versions import error_message
 
 from sweep.cluster import ClusterSettings
-from sweep.connection import check_address, mismatch, remote_client
+from sweep.connection import check_address, interrupts_held, mismatch, remote_client
 
 
 def _connect(address, timeout=10.0):
@@ -56,3 +58,32 @@ def test_different_versions_are_said_in_words():
     assert mismatch(table) == (
         "different versions: python 3.11.7 here, 3.12.1 there, 3.12.1 on workers"
     )
+
+
+def _interrupted(n_before, n_after, seen):
+    """Interrupts inside the block, with a look at them between and at the end."""
+    with interrupts_held() as check:
+        for _ in range(n_before):
+            os.kill(os.getpid(), signal.SIGINT)
+        seen.append("held")
+        check()
+        seen.append("looked")
+        for _ in range(n_after):
+            os.kill(os.getpid(), signal.SIGINT)
+        seen.append("end")
+
+
+@pytest.mark.parametrize(
+    ("n_before", "n_after", "reached"),
+    [(1, 0, ["held"]), (2, 0, []), (0, 1, ["held", "looked", "end"]), (0, 2, ["held", "looked"])],
+)
+def test_an_interrupt_waits_until_it_is_let_through_and_a_second_does_not(
+    n_before, n_after, reached
+):
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(n_before, n_after, seen)
+    assert seen == reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    _interrupted(0, 0, seen)
+    assert seen[len(reached) :] == ["held", "looked", "end"]
