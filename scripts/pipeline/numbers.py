@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+_SMALL_SHARE = 1e-5
+
 
 class Valued(Protocol):
     """A number with its standard error."""
@@ -42,7 +44,9 @@ def quote(value: float, error: float) -> str:
 
 
 def percentage(value: float, error: float) -> str:
-    """A share with its error in per cent."""
+    """A share with its error in per cent; what is not seen in three decimals only as its size."""
+    if 0 < value < _SMALL_SHARE and not error >= _SMALL_SHARE:
+        return f"{100 * value:.0e}"
     return quote(100 * value, 100 * error)
 
 

@@ -24,6 +24,9 @@ def test_quotes_have_two_digits_of_the_error(value, error, text):
 
 def test_shares_are_in_per_cent():
     assert percentage(0.1234, 0.012) == "12.3 ± 1.2"
+    assert percentage(3.2e-12, 4e-11) == "3e-10"
+    assert percentage(3e-6, 2e-4) == "0.000 ± 0.020"
+    assert percentage(0.0, 0.0) == quote(0.0, 0.0)
 
 
 def test_missing_estimates_are_nan():
