@@ -67,5 +67,5 @@ def draw_khat(
     ax.set_ylim(min(-0.05, float(shown.min()) - 0.1), max(1.0, float(shown.max()) + 0.1))
     ax.set_xlabel(label)
     ax.set_ylabel(r"Pareto $\hat{k}$")
-    ax.legend(loc="upper right")
+    ax.legend(loc="best")
     return ax
