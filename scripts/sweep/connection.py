@@ -207,7 +207,7 @@ def _interrupts_wait() -> Iterator[None]:
     caught: list[int] = []
     resource_tracker.ensure_running()  # its start would let signals through again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    in_main = threading.current_thread() is threading.main_thread()
+    in_main = _takes_interrupts()
     before = signal.signal(signal.SIGINT, lambda n, _: caught.append(n)) if in_main else None
     try:
         yield
@@ -219,12 +219,19 @@ def _interrupts_wait() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def _takes_interrupts() -> bool:
+    """Whether this thread is the one that Ctrl-C goes to, and it is not ignored."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return threading.current_thread() is threading.main_thread() and not ignored
+
+
 @contextmanager
 def interrupts_held() -> Iterator[Callable[[], None]]:
     """Ctrl-C inside the block counts only where the function that it gives is called.
 
     An interrupt in the midst of a call of dask may leave a lock behind, at which closing the
-    connection would wait for ever. A second Ctrl-C counts at once.
+    connection would wait for ever. A second Ctrl-C counts at once. Where the program was started
+    with interrupts ignored, as background jobs of a shell script are, they stay so.
     """
     caught: list[int] = []
 
@@ -237,7 +244,7 @@ def interrupts_held() -> Iterator[Callable[[], None]]:
         if caught:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
+    if not _takes_interrupts():
         yield let_through
         return
     before = signal.signal(signal.SIGINT, hold)

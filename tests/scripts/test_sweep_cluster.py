@@ -214,6 +214,7 @@ def test_a_killed_worker_costs_only_what_it_was_computing(points, tmp_path, caps
 
 
 PROGRAM = """
+import signal
 import sys
 import time
 from pathlib import Path
@@ -228,6 +229,7 @@ def wait(point):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in the foreground
     points = [Point(label=str(k), couplings={"t": t}, seed=k) for k, t in enumerate([0, 0, 60])]
     settings = ClusterSettings(n_workers=1)
     store = Path(sys.argv[1])

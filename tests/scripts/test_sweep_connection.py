@@ -60,6 +60,14 @@ def test_different_versions_are_said_in_words():
     )
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts as in the foreground, also where the tests run as a background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _interrupted(n_before, n_after, seen):
     """Interrupts inside the block, with a look at them between and at the end."""
     with interrupts_held() as check:
@@ -73,6 +81,7 @@ def _interrupted(n_before, n_after, seen):
         seen.append("end")
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("n_before", "n_after", "reached"),
     [(1, 0, ["held"]), (2, 0, []), (0, 1, ["held", "looked", "end"]), (0, 2, ["held", "looked"])],
@@ -87,3 +96,12 @@ def test_an_interrupt_waits_until_it_is_let_through_and_a_second_does_not(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     _interrupted(0, 0, seen)
     assert seen[len(reached) :] == ["held", "looked", "end"]
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ignored_interrupts_stay_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    seen = []
+    _interrupted(2, 2, seen)
+    assert seen == ["held", "looked", "end"]
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
