@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
+from boltzgen.objectives.groups import group_by_control
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.objectives.points import PointSource
 from boltzgen.protocols import Batch, LossTerms, Target
@@ -61,26 +62,19 @@ class GridlessControlGradient(nn.Module):
         total = torch.where(allowed, known.slope + wanted, 0.0)
         deviation = torch.where(allowed, total - _means(total.detach(), allowed, c), 0.0)
         count = allowed.sum().clamp_min(1)
+        loss = self.penalty(deviation).sum() / count
         metrics = {
-            "trade": self.penalty(deviation.detach()).sum() / count,
+            "trade": loss.detach(),
             "trade_rms": (deviation.detach().square().sum() / count).sqrt(),
             "trade_forbidden": 1 - allowed.to(x.dtype).mean(),
         }
-        return LossTerms(self.penalty(deviation).sum() / count, metrics)
+        return LossTerms(loss, metrics)
 
 
 def _means(values: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
-    """For each value (B,) the mean of the allowed ones at the same control; 0 for none.
-
-    Raises:
-        ValueError: No two points share a control, so that there is nothing to compare.
-    """
-    groups, member = torch.unique(c, dim=0, return_inverse=True)
-    if len(groups) == len(c):
-        raise ValueError(
-            f"points: expected at least two points to a control, got {len(c)} points at as many"
-        )
-    zeros = values.new_zeros(len(groups))
+    """For each value (B,) the mean of the allowed ones at the same control; 0 for none."""
+    n_groups, member = group_by_control(c)
+    zeros = values.new_zeros(n_groups)
     sums = zeros.index_add(0, member, values)
     counts = zeros.index_add(0, member, allowed.to(values.dtype))
     return (sums / counts.clamp_min(1))[member]

@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
+from boltzgen.objectives.groups import group_by_control
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.objectives.points import PointSource
 from boltzgen.protocols import Batch, LossTerms, Target
@@ -65,15 +66,7 @@ class LogVariance(nn.Module):
 
 
 def _medians(values: Tensor, c: Tensor) -> Tensor:
-    """For each value (B,) the median of those at the same control, NaN left out; 0 for none.
-
-    Raises:
-        ValueError: No two points share a control, so that there is nothing to compare.
-    """
-    groups, member = torch.unique(c, dim=0, return_inverse=True)
-    if len(groups) == len(c):
-        raise ValueError(
-            f"points: expected at least two points to a control, got {len(c)} points at as many"
-        )
-    medians = torch.stack([values[member == k].nanmedian() for k in range(len(groups))])
+    """For each value (B,) the median of those at the same control, NaN left out; 0 for none."""
+    n_groups, member = group_by_control(c)
+    medians = torch.stack([values[member == k].nanmedian() for k in range(n_groups)])
     return medians.nan_to_num(0.0)[member]

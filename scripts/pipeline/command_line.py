@@ -63,6 +63,17 @@ def positive_number(text: str) -> float:
     return value
 
 
+def number_list(text: str) -> tuple[float, ...]:
+    """Read "0.25,0.29" as numbers."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if not all(math.isfinite(value) for value in found):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0.25,0.29, got {text!r}")
+    return found
+
+
 def _whole_number(text: str, least: int, words: str) -> int:
     if not (text.isascii() and text.isdigit() and least <= int(text) <= _MAX_SEED):
         raise argparse.ArgumentTypeError(f"expected a whole number {words}, got {text!r}")

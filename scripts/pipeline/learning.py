@@ -4,8 +4,10 @@ import json
 import time
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from boltzgen.storage import MetricsLog, read_metrics, truncate_metrics
-from boltzgen.training import Trainer, load_checkpoint, run_with_checkpoints
+from boltzgen.training import TrainConfig, Trainer, load_checkpoint, run_with_checkpoints
 from pipeline.console import ProgressBar
 from pipeline.memory import keep_freed_memory
 from pipeline.run_folder import ConfigT, RunFolder
@@ -77,3 +79,18 @@ def _resume(run: RunFolder[ConfigT], trainer: Trainer, ledger: EnergyLedger) -> 
 def training_history(run: RunFolder[ConfigT]) -> list[dict[str, float]]:
     """Metrics of all steps."""
     return read_metrics(run.metrics)
+
+
+def averaged_weights(trainer: Trainer) -> dict[str, Tensor]:
+    """Copies of the averaged weights of what was trained, on the CPU."""
+    with trainer.average.applied(trainer.density):
+        state = trainer.density.state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+def usual_training(n_steps: int, learning_rate: float) -> TrainConfig:
+    """Settings of the optimiser: a short warm-up, and an average over some hundred steps."""
+    return TrainConfig(
+        n_steps=n_steps, learning_rate=learning_rate, warm_up=min(100, n_steps // 4),
+        average_decay=0.99,
+    )  # fmt: skip

@@ -41,6 +41,7 @@ from boltzgen.protocols import Target
 from boltzgen.random import seeded, spawn
 from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import Trainer
+from pipeline.learning import averaged_weights
 from pipeline.run_directory import RunDirectory
 from pipeline.settings import FlowConfig, RunConfig
 from systems.charts import InternalChart, chart_from_state, fit_chart
@@ -130,9 +131,7 @@ def save_model(
     run: RunDirectory, trainer: Trainer, chart: InternalChart, config: RunConfig
 ) -> None:
     """Write chart and averaged weights, with the settings as metadata."""
-    with trainer.average.applied(trainer.density):
-        weights = {k: v.detach().clone() for k, v in trainer.density.state_dict().items()}
-    tensors = {f"flow/{name}": value for name, value in weights.items()}
+    tensors = {f"flow/{name}": value for name, value in averaged_weights(trainer).items()}
     tensors |= {f"chart/{name}": value for name, value in chart.state().items()}
     metadata = {"config": json.dumps(to_mapping(config)), "version": boltzgen.__version__}
     save_tensors(run.model, tensors, metadata)

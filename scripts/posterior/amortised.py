@@ -16,7 +16,6 @@ from boltzgen.estimators import (
     log_evidence,
     pareto_khat,
     resample,
-    reverse_ess,
     uniformity,
 )
 from boltzgen.kernels import FlowProposal, run_chain
@@ -60,7 +59,7 @@ def over_observations(around: Surroundings) -> OverObservations | None:
             _, weights = model.draw_each(c, own.n_weighted, generator=drawing)
             for m, log_w in enumerate(weights):
                 at = y[m].tolist()
-                ess[m, k] = reverse_ess(log_w, rng=rng, n_resamples=2).value
+                ess[m, k] = effective_sample_size(log_w) / log_w.size
                 khat[m, k] = pareto_khat(log_w)
                 found = log_evidence(log_w)
                 log_z[m, k], error[m, k] = found.value, found.error
@@ -114,8 +113,12 @@ def calibrate(around: Surroundings) -> Calibration | None:
     )  # fmt: skip
 
 
-def proposal_chains(around: Surroundings) -> ProposalChains | None:
-    """Exact chains with the flow as proposal; None where it has no overlap with the target."""
+def proposal_chains(around: Surroundings) -> ProposalChains:
+    """Exact chains with the flow as proposal.
+
+    Raises:
+        NonFiniteError: No sample of the flow has any weight.
+    """
     model, config = around.model, around.config
     beta = min(max(config.low, 1.0), config.high)
     stream, moving = spawn(stream_for("proposal", config.seed), 2)

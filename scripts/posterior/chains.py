@@ -175,18 +175,19 @@ def start(target: Posterior, c: Tensor, *, generator: Generator) -> Tensor:
     Raises:
         ValueError: None was found for some.
     """
-    x = _draw(target, len(c), generator)
+    x = first_draws(target, len(c), generator=generator)
     for _ in range(_TRIES):
         forbidden = target.energy(x, c) == torch.inf
         if not bool(forbidden.any()):
             return x
-        x = torch.where(forbidden[:, None], _draw(target, len(c), generator), x)
+        x = torch.where(forbidden[:, None], first_draws(target, len(c), generator=generator), x)
     raise ValueError(
         f"log_likelihood: no point of positive probability among {_TRIES} draws of the prior"
     )
 
 
-def _draw(target: Posterior, n: int, generator: Generator) -> Tensor:
+def first_draws(target: Posterior, n: int, *, generator: Generator) -> Tensor:
+    """Free numbers to begin with, float64 (n, D): of the prior, or normal without its sampler."""
     if target.can_sample_prior:
         return target.sample_prior(n, generator=generator)
     return torch.randn(n, *target.event_shape, generator=generator, dtype=torch.float64)

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.command_line import Parser, device, positive_count, sample_count, seed
+from pipeline.command_line import Parser, device, number_list, positive_count, sample_count, seed
+from pipeline.learning import usual_training
+from posterior.chains import first_draws
 from posterior.models import SHIPPED
 from posterior.random import stream_for
 from posterior.settings import OBJECTIVES, PRESETS, ObjectiveName, PosteriorConfig, Preset
@@ -36,17 +38,6 @@ def power_range(text: str) -> tuple[float, float]:
     return values[0], values[-1]
 
 
-def numbers(text: str) -> tuple[float, ...]:
-    """Read "0.1,-0.2"."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = (math.nan,)
-    if not all(math.isfinite(value) for value in found):
-        raise argparse.ArgumentTypeError(f"expected numbers such as 0.1,-0.2, got {text!r}")
-    return found
-
-
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The command line."""
     options = Parser(description)
@@ -55,7 +46,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help=f"{', '.join(SHIPPED)}; or file.py:name, a Posterior of your own")  # fmt: skip
     add("--beta", type=power_range, required=True, metavar="LOW:HIGH",
         help="range of powers of the likelihood; 0 is the prior, 1 the posterior")  # fmt: skip
-    add("--observe", type=numbers, metavar="NUMBERS",
+    add("--observe", type=number_list, metavar="NUMBERS",
         help="observation of pictures and evidence, where the model has it as a control "
         "(default: simulated)")  # fmt: skip
     add("--objective", choices=OBJECTIVES,
@@ -109,7 +100,8 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
         model=arguments.model, model_hash=_hash(arguments.model), low=low, high=high,
         observation=_observation(arguments.observe, posterior, arguments.seed),
         preset=arguments.preset, seed=arguments.seed, flow=preset.flow,
-        learn=preset.learn(objective, steps, offset), train=preset.train(steps),
+        learn=preset.learn(objective, steps, offset),
+        train=usual_training(steps, preset.learning_rate),
         chains=preset.chains, with_chains=arguments.chains or objective == "draws",
         evaluation=replace(
             preset.evaluation, n_samples=arguments.samples or preset.evaluation.n_samples
@@ -175,10 +167,7 @@ def prior_offset(posterior: Posterior, run_seed: int) -> float:
     The spread is that between the quartiles.
     """
     stream = stream_for("offset", run_seed)
-    if posterior.can_sample_prior:
-        x = posterior.sample_prior(_N_PROBED, generator=stream)
-    else:
-        x = torch.randn(_N_PROBED, *posterior.event_shape, generator=stream, dtype=torch.float64)
+    x = first_draws(posterior, _N_PROBED, generator=stream)
     y = None
     if posterior.observed:
         y = posterior.simulate(x, generator=stream).double()[

@@ -1,6 +1,7 @@
 """Draws for ArviZ."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from posterior.random import stream_for
 from posterior.results import PosteriorResults, ProposalChains
 from posterior.settings import PosteriorConfig
 from systems.posteriors import Posterior
+
+if TYPE_CHECKING:
+    from arviz import InferenceData
 
 
 def write_inference_data(
@@ -39,11 +43,7 @@ def write_inference_data(
         _values(posterior, x), chained=False, log_weights=point.samples.log_w, groups=groups,
         attributes={"beta": point.beta, "model": config.model},
     )  # fmt: skip
-
-    def fill(temporary: Path) -> None:
-        found.to_netcdf(str(temporary), engine="h5netcdf")
-
-    write_atomically(folder / "posterior.nc", fill)
+    _write(folder / "posterior.nc", found)
     if results.chains is not None:
         _write_chains(folder / "chains.nc", posterior, config, results.chains)
 
@@ -62,7 +62,10 @@ def _write_chains(
     found = to_inference_data(
         draws, chained=True, attributes={"beta": chains.beta, "model": config.model}
     )
+    _write(path, found)
 
+
+def _write(path: Path, found: "InferenceData") -> None:
     def fill(temporary: Path) -> None:
         found.to_netcdf(str(temporary), engine="h5netcdf")
 

@@ -39,7 +39,7 @@ from boltzgen.protocols import Target
 from boltzgen.random import seeded
 from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import RandomBatches, Trainer
-from pipeline.learning import learn
+from pipeline.learning import averaged_weights, learn
 from pipeline.run_folder import RunFolder
 from posterior.random import stream_for
 from posterior.settings import PosteriorConfig
@@ -151,13 +151,11 @@ def train_flow(
         run, trainer, every=config.checkpoint_every, ledger=site.ledger, shown=_SHOWN,
         show_progress=site.show_progress,
     )  # fmt: skip
-    with trainer.average.applied(flow):
-        weights = {name: value.cpu().clone() for name, value in flow.state_dict().items()}
     metadata = {
         "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
         "seconds": repr(seconds), "energy_calls": str(site.ledger["training"]),
     }  # fmt: skip
-    save_tensors(run.model, weights, metadata)
+    save_tensors(run.model, averaged_weights(trainer), metadata)
 
 
 class Trained(NamedTuple):

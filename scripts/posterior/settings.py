@@ -162,13 +162,6 @@ class Preset:
     chains: ChainConfig = field(default_factory=ChainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
-    def train(self, n_steps: int) -> TrainConfig:
-        """Settings of the optimiser."""
-        return TrainConfig(
-            n_steps=n_steps, learning_rate=self.learning_rate,
-            warm_up=min(100, n_steps // 4), average_decay=0.99,
-        )  # fmt: skip
-
     def learn(self, objective: ObjectiveName, n_steps: int, offset: float) -> LearnConfig:
         """Settings of the objective; pairs lie between the powers, other data at an end."""
         is_inner = objective == "simulations"

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from boltzgen.estimators import reliable
+from pipeline.routes import combined_errors, differences
+from pipeline.trust import misses
+from posterior.agreement import averages, smallest_p
 from posterior.results import AtBeta, Calibration, OverObservations, ProposalChains, Route
 
-_KHAT = 0.7
-_SHARE = 0.2
 _LEAST_P = 0.01
 _MOST_Z = 4.0
 _PRIOR = 1e-3
@@ -40,13 +42,13 @@ def warnings_of(
 def _at(point: AtBeta) -> list[str]:
     found = []
     where = f"At beta = {point.beta:.4g}"
-    if point.khat > _KHAT:
+    if not reliable(point.khat):
         found.append(
-            f"{where} Pareto k-hat of the weights is {point.khat:.2f}, above {_KHAT}: means and "
+            f"{where} Pareto k-hat of the weights is {point.khat:.2f}, above 0.7: means and "
             "evidence there have errors that are not known."
         )
     forward = point.ess_forward
-    if forward is not None and forward.value < _SHARE * point.ess_reverse.value:
+    if forward is not None and misses(point):
         found.append(
             f"{where} the forward ESS ({forward.value:.1%}) is far below the reverse one "
             f"({point.ess_reverse.value:.1%}): the flow misses a part of the posterior."
@@ -68,18 +70,15 @@ def _of_prior(point: AtBeta) -> list[str]:
 
 def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:
     """Differences between routes that their errors do not explain."""
-    names = list(routes)
-    if not names:
+    if not routes:
         return []
-    first = routes[names[0]]
+    reference = next(iter(routes))
+    gaps, errors = differences(routes, reference), combined_errors(routes, reference)
     found = []
-    for name in names[1:]:
-        route = routes[name]
-        gap = route.values - first.values
-        error = np.hypot(route.errors, first.errors)
-        if route.relative or first.relative:
-            gap = gap - gap[0]
-            error = np.hypot(error, first.errors[0])
+    for name, route in routes.items():
+        if name == reference:
+            continue
+        gap, error = gaps[name].values, np.nan_to_num(errors[name])
         if error.max() > _LARGE:
             found.append(
                 f"Log evidence by {name} has an error of {error.max():.2g} nats; it says nothing."
@@ -90,18 +89,18 @@ def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:
         if far.size:
             k = far[np.argmax(np.abs(gap[far]))]
             found.append(
-                f"Log evidence by {name} is {gap[k]:+.3g} off that by {names[0]} at beta = "
+                f"Log evidence by {name} is {gap[k]:+.3g} off that by {reference} at beta = "
                 f"{betas[k]:.4g}, more than {_MOST_Z:g} of their errors."
             )
     return found
 
 
 def _of_observations(over: OverObservations) -> list[str]:
-    bad = (over.khat > _KHAT).sum(0)
+    n = len(over.observations)
     return [
-        f"Of {len(over.khat)} observations {n} have k-hat above {_KHAT} at beta = {beta:.4g}."
-        for beta, n in zip(over.betas, bad, strict=True)
-        if n > 0.05 * len(over.khat)
+        f"Of {n} observations {n_bad} have k-hat above 0.7 at beta = {beta:.4g}."
+        for beta, n_bad in zip(over.betas, averages(over).n_unreliable, strict=True)
+        if n_bad > 0.05 * n
     ]
 
 
@@ -115,8 +114,8 @@ def _of_calibration(calibration: Calibration) -> list[str]:
             f"only {least_effective:.0f} independent ones; ranks of the reweighted flow pile up at "
             "the ends there."
         )
-    for name, tests in calibration.uniformity.items():
-        least = min(min(1.0, test.ecdf_p_value * len(tests)) for test in tests)
+    for name in calibration.uniformity:
+        least, _ = smallest_p(calibration, name)
         if least < _LEAST_P:
             found.append(
                 f"Calibration, {name}: ranks of true parameters are not uniform (p = {least:.2g})."

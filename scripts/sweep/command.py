@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.command_line import Parser, device, positive_count, seed
+from pipeline.command_line import Parser, device, number_list, positive_count, seed
+from pipeline.learning import usual_training
 from sweep.cluster import add_cluster_arguments
 from sweep.lattice import LatticeConfig
 from sweep.settings import (
@@ -51,17 +52,6 @@ def values_of(text: str) -> tuple[float, ...]:
     found = tuple(round(first + i * step, 12) for i in range(n_whole + 1))
     if len(found) < 2:
         raise argparse.ArgumentTypeError(f"expected a STEP below LAST - FIRST, got {text!r}")
-    return found
-
-
-def number_list(text: str) -> tuple[float, ...]:
-    """Read "0.25,0.29" as numbers."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = (math.nan,)
-    if not all(math.isfinite(value) for value in found):
-        raise argparse.ArgumentTypeError(f"expected numbers such as 0.25,0.29, got {text!r}")
     return found
 
 
@@ -156,7 +146,7 @@ def configure(arguments: argparse.Namespace) -> SweepConfig:
     return SweepConfig(
         lattice=lattice, values=values, method=arguments.method, preset=arguments.preset,
         seed=arguments.seed, flow=flow, learn=preset.learn(objective, steps),
-        data=_data(arguments, values, preset), train=preset.train(steps),
+        data=_data(arguments, values, preset), train=usual_training(steps, preset.learning_rate),
         monte_carlo=preset.monte_carlo, evaluation=preset.evaluation,
         start=_absolute(arguments.start), flow_of=_absolute(arguments.flow),
         reference_of=_absolute(arguments.reference),

@@ -41,7 +41,7 @@ from boltzgen.protocols import Objective, Target
 from boltzgen.random import seeded, spawn
 from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import RandomBatches, Trainer
-from pipeline.learning import learn
+from pipeline.learning import averaged_weights, learn
 from pipeline.run_folder import RunFolder
 from sweep.lattice import LatticeConfig
 from sweep.settings import FlowConfig, SweepConfig
@@ -144,14 +144,12 @@ def train_flow(
         run, trainer, every=config.checkpoint_every, ledger=EnergyLedger(), shown=_SHOWN,
         show_progress=show_progress,
     )  # fmt: skip
-    with trainer.average.applied(flow):
-        weights = {name: value.cpu().clone() for name, value in flow.state_dict().items()}
     metadata = {
         "lattice": json.dumps(to_mapping(config.lattice)), "bounds": json.dumps(bounds_of(config)),
         "flow": json.dumps(to_mapping(config.flow)), "version": boltzgen.__version__,
         "seconds": repr(seconds),
     }  # fmt: skip
-    save_tensors(run.model, weights, metadata)
+    save_tensors(run.model, averaged_weights(trainer), metadata)
     return seconds
 
 

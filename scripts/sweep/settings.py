@@ -166,13 +166,6 @@ class Preset:
     monte_carlo: MonteCarloConfig = field(default_factory=MonteCarloConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
-    def train(self, n_steps: int) -> TrainConfig:
-        """Settings of the optimiser."""
-        return TrainConfig(
-            n_steps=n_steps, learning_rate=self.learning_rate,
-            warm_up=min(100, n_steps // 4), average_decay=0.99,
-        )  # fmt: skip
-
     def learn(self, objective: ObjectiveName, n_steps: int) -> LearnConfig:
         """Settings of the objective."""
         start = min(200, n_steps // 5)

@@ -1,11 +1,10 @@
 """Pictures of calibration: curves about zero with their band, marked where they leave it."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 from boltzgen import plots
+from tests.boltzgen.plots.pictures import assert_draws
 
 POINTS = np.array([0.25, 0.5, 0.75])
 BAND = (POINTS - 0.1, POINTS + 0.1)
@@ -49,14 +48,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_draws_into_the_axes_given(name):
-    draw, labels = PICTURES[name]
-    with plots.style(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure = plots.new_figure(width=5.0)
-        ax = figure.axes[0]
-        assert draw(ax) is ax
-        assert (ax.get_xlabel(), ax.get_ylabel()) == labels
-        assert plots.to_png(figure, dpi=40).startswith(b"\x89PNG")
+    assert_draws(*PICTURES[name])
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Every picture draws, shows its labels with units, and survives gaps and infinities."""
 
-import warnings
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from boltzgen import plots
+from tests.boltzgen.plots.pictures import assert_draws
 
 T = np.array([300.0, 450.0, 600.0])
 GAP = np.array([0.1, np.nan, 0.3])
@@ -72,14 +71,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_draws_into_the_axes_given(name):
-    draw, labels = PICTURES[name]
-    with plots.style(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure = plots.new_figure(width=5.0)
-        ax = figure.axes[0]
-        assert draw(ax) is ax
-        assert (ax.get_xlabel(), ax.get_ylabel()) == labels
-        assert plots.to_png(figure, dpi=40).startswith(b"\x89PNG")
+    assert_draws(*PICTURES[name])
 
 
 def test_surface_puts_phi_on_the_horizontal_axis():

@@ -1,13 +1,12 @@
 """Pictures of a posterior draw what they are given, weighted, in its place and with labels."""
 
-import warnings
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from boltzgen import plots
 from boltzgen.plots import posterior
+from tests.boltzgen.plots.pictures import assert_draws
 
 RNG = np.random.default_rng(0)
 N = 4000
@@ -79,14 +78,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_draws_into_the_axes_given(name):
-    draw, labels = PICTURES[name]
-    with plots.style(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure = plots.new_figure(width=5.0)
-        ax = figure.axes[0]
-        assert draw(ax) is ax
-        assert (ax.get_xlabel(), ax.get_ylabel()) == labels
-        assert plots.to_png(figure, dpi=40).startswith(b"\x89PNG")
+    assert_draws(*PICTURES[name])
 
 
 @pytest.fixture
