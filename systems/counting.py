@@ -1,6 +1,6 @@
 """A target that books what it is asked for."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -23,6 +23,11 @@ class Family(Protocol):
 
     def energy_and_denergy_dc(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Reduced energy (B,) and its derivatives (B, C)."""
+
+
+@runtime_checkable
+class _WithFirstSlope(Protocol):
+    def energy_and_first_slope(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class CountedTarget:
@@ -50,3 +55,11 @@ class CountedTarget:
         """Both, (B,) and (B, C), for one entry in the ledger."""
         self.ledger.add(len(x))
         return self.target.energy_and_denergy_dc(x, c)
+
+    def energy_and_first_slope(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Energy and its derivative in the first control, (B,) and (B,), for one entry."""
+        self.ledger.add(len(x))
+        if isinstance(self.target, _WithFirstSlope):
+            return self.target.energy_and_first_slope(x, c)
+        energy, slopes = self.target.energy_and_denergy_dc(x, c)
+        return energy, slopes[:, 0]

@@ -68,12 +68,14 @@ def conditional_flow(
     *,
     n_hidden: int,
     n_blocks: int,
+    marginal: Transform | None = None,
 ) -> Flow:
     """Numbers whose place, width and shape depend on controls of any kind: a posterior given data.
 
     Seen from x: a fixed whitening; shift and scale of every component by a network of the controls
-    alone; alternating coupling layers; a standard normal. As built nothing depends on the first
-    control (`Coupling.ignore_first_control`). Call it inside `seeded`.
+    alone; if `marginal` is given, a map of every component with parameters of the controls alone;
+    alternating coupling layers; a standard normal. As built nothing depends on the first control
+    (`Coupling.ignore_first_control`). Call it inside `seeded`.
 
     Args:
         whitening: The fixed map; it brings x to numbers of order one.
@@ -81,6 +83,9 @@ def conditional_flow(
         transforms: The map in each coupling layer; its length is the number of layers.
         n_hidden: Width of the conditioners.
         n_blocks: Residual blocks of the conditioners.
+        marginal: Brings every component by itself close to a normal one, before couplings see it:
+            a spline that is wider than theirs can bend tails that are heavier than a normal one's,
+            and split a component with several modes.
 
     Returns:
         The flow; the whitening and nothing else as built.
@@ -98,8 +103,10 @@ def conditional_flow(
         torch.zeros(n_features, dtype=torch.bool), torch.ones(n_features), controls
     )
     size = {"n_hidden": n_hidden, "n_blocks": n_blocks}
-    place = Coupling(layout, [Part(tuple(range(n_features)), AffineTransform(6.0))], **size)
-    moving = [place, *coupling_layers(layout, transforms, **size)]
+    alone = [AffineTransform(6.0)] if marginal is None else [AffineTransform(6.0), marginal]
+    everything = tuple(range(n_features))
+    own = [Coupling(layout, [Part(everything, transform)], **size) for transform in alone]
+    moving = [*own, *coupling_layers(layout, transforms, **size)]
     for layer in moving:
         layer.ignore_first_control()
     layers: list[Bijection] = [whitening, *moving]

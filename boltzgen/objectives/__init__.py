@@ -22,6 +22,7 @@ from boltzgen.objectives.points import (
     PointSource,
 )
 from boltzgen.objectives.reverse_kl import ReverseKL, regularise
+from boltzgen.objectives.slopes import OffersFirstSlope, energy_and_first_slope
 from boltzgen.objectives.weighted import GradientBalance, Ramp, Term, Weighted
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "LogUniform",
     "LogVariance",
     "MissingPoints",
+    "OffersFirstSlope",
     "Penalty",
     "PointSource",
     "Ramp",
@@ -53,6 +55,7 @@ __all__ = [
     "UniformBox",
     "Weighted",
     "WithContexts",
+    "energy_and_first_slope",
     "log_spaced_grid",
     "regularise",
 ]

@@ -13,6 +13,7 @@ from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
 from boltzgen.objectives.expectations import ExpectationTable
 from boltzgen.objectives.grid import CausalSampler
 from boltzgen.objectives.penalties import Huber, Penalty
+from boltzgen.objectives.slopes import energy_and_first_slope
 from boltzgen.protocols import Batch, LossTerms, Target
 from boltzgen.random import draw_normal
 
@@ -93,11 +94,11 @@ class ControlGradient(nn.Module):
         index = self.sampler.draw(self.n_points, generator=generator)
         x, c = self._points(density, index, like=batch.x, generator=generator)
         with torch.no_grad():
-            energy, slope = self.target.energy_and_denergy_dc(x, c)
+            energy, slope = energy_and_first_slope(self.target, x, c)
         expected = self.table.mean_slope[index].to(dtype=x.dtype, device=x.device)
-        allowed = (energy != torch.inf) & ~slope[:, 0].isinf() & ~expected.isnan()
+        allowed = (energy != torch.inf) & ~slope.isinf() & ~expected.isnan()
         level = c[:, 0] + self.derivative.offset
-        wanted = torch.where(allowed, level * (expected - slope[:, 0]), 0.0)
+        wanted = torch.where(allowed, level * (expected - slope), 0.0)
         known = self.derivative(density, x, c)
         residual = torch.where(allowed, known.slope - wanted, 0.0)
         penalty = self.penalty(residual)

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from boltzgen.base import Density
 from boltzgen.errors import NonFiniteError
 from boltzgen.objectives.grid import ControlGrid
+from boltzgen.objectives.slopes import energy_and_first_slope
 from boltzgen.protocols import Target
 
 
@@ -72,11 +73,11 @@ class ExpectationTable(nn.Module):
         values = self.grid.values.to(dtype=like.dtype, device=like.device)
         c = values.repeat_interleave(self.n_samples)[:, None]
         x, log_q = density.sample_and_log_prob(c, generator=generator)
-        energy, slope = target.energy_and_denergy_dc(x, c)
+        energy, slope = energy_and_first_slope(target, x, c)
         log_w = (-energy.double() - log_q.double()).cpu().reshape(len(self.grid), self.n_samples)
         if bool((log_w.isnan() | (log_w == torch.inf)).any()):
             raise NonFiniteError("table: a log-weight of the flow's samples is NaN or +inf")
-        slopes = slope[:, 0].double().cpu().reshape(log_w.shape)
+        slopes = slope.double().cpu().reshape(log_w.shape)
         log_z = log_w.logsumexp(1) - math.log(self.n_samples)
         weights = log_w.softmax(1)
         mean_slope = torch.where(weights > 0, weights * slopes, 0.0).sum(1)

@@ -12,6 +12,7 @@ from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
 from boltzgen.objectives.groups import group_by_control
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.objectives.points import PointSource
+from boltzgen.objectives.slopes import energy_and_first_slope
 from boltzgen.protocols import Batch, LossTerms, Target
 
 
@@ -55,9 +56,9 @@ class GridlessControlGradient(nn.Module):
         """Mean penalty of the deviations at fresh points."""
         x, c = self.points(density, batch, generator=generator)
         with torch.no_grad():
-            energy, slopes = self.target.energy_and_denergy_dc(x, c)
-        allowed = (energy != torch.inf) & ~slopes[:, 0].isinf()
-        wanted = torch.where(allowed, (c[:, 0] + self.derivative.offset) * slopes[:, 0], 0.0)
+            energy, slope = energy_and_first_slope(self.target, x, c)
+        allowed = (energy != torch.inf) & ~slope.isinf()
+        wanted = torch.where(allowed, (c[:, 0] + self.derivative.offset) * slope, 0.0)
         known = self.derivative(density, x, c)
         total = torch.where(allowed, known.slope + wanted, 0.0)
         deviation = torch.where(allowed, total - _means(total.detach(), allowed, c), 0.0)

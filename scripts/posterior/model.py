@@ -78,7 +78,10 @@ def build_flow(
     power = LogRatio(torch.ones(1), offset=config.learn.offset)
     seen: ControlEncoding = power if observed is None else Joined([power, observed])
     splines = [SplineTransform(own.n_bins, own.half_width) for _ in range(own.n_layers)]
-    return conditional_flow(whitening, seen, splines, n_hidden=own.n_hidden, n_blocks=own.n_blocks)
+    return conditional_flow(
+        whitening, seen, splines, n_hidden=own.n_hidden, n_blocks=own.n_blocks,
+        marginal=SplineTransform(own.n_marginal_bins, own.marginal_half_width),
+    )  # fmt: skip
 
 
 def new_flow(config: PosteriorConfig, x: Tensor, c: Tensor) -> Flow:

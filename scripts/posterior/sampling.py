@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.base import Density
+from boltzgen.objectives import energy_and_first_slope
 from boltzgen.protocols import Target
 from posterior.results import Samples
 from systems.posteriors import Posterior
@@ -43,8 +44,8 @@ class Model:
         for count in _counts(n):
             c = self.controls(beta, y, count)
             x, log_q = self.flow.sample_and_log_prob(c, generator=generator)
-            energy, slopes = self.target.energy_and_denergy_dc(x, c)
-            parts.append((x, -energy - log_q, -slopes[:, 0], energy))
+            energy, slope = energy_and_first_slope(self.target, x, c)
+            parts.append((x, -energy - log_q, -slope, energy))
         x, *rest = (torch.cat(column) for column in zip(*parts, strict=True))
         log_w, log_likelihood, energies = (one.numpy() for one in rest)
         return Samples(beta, x.numpy(), self.components(x), log_w, log_likelihood, energies)

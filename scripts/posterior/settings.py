@@ -19,6 +19,8 @@ class FlowConfig:
         n_blocks: Residual blocks of their networks.
         n_bins: Bins of the splines.
         half_width: Half the interval that they bend, in standard deviations.
+        n_marginal_bins: Bins of the splines of every component by itself.
+        marginal_half_width: Half the interval that these bend.
     """
 
     n_layers: int = 6
@@ -26,6 +28,8 @@ class FlowConfig:
     n_blocks: int = 2
     n_bins: int = 16
     half_width: float = 5.0
+    n_marginal_bins: int = 32
+    marginal_half_width: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,11 @@ class Posterior:
         """Derivative in beta, -log L, and in each y, (B, C); +inf in beta where L is 0."""
         return self.energy_and_denergy_dc(x, c)[1]
 
+    def energy_and_first_slope(self, x: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Energy (B,) and its derivative in beta alone (B,): nothing is differentiated."""
+        energy, log_likelihood = self._energy(x, *self._controls(x, c))
+        return energy, -log_likelihood
+
     def energy_and_denergy_dc(self, x: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor]:
         """Energy (B,) and its derivatives (B, C) from one evaluation of the likelihood."""
         beta, y = self._controls(x, c)

@@ -7,6 +7,10 @@ from systems.ledger import EnergyLedger
 from systems.toys import HarmonicWell
 
 
+def slope_of(well, x, c):
+    return well.denergy_dc(x, c)[:, 0]
+
+
 def test_calls_are_booked_and_answers_are_the_targets():
     ledger, well = EnergyLedger(), HarmonicWell(n_dims=2)
     target = CountedTarget(well, ledger)
@@ -19,5 +23,9 @@ def test_calls_are_booked_and_answers_are_the_targets():
         assert torch.equal(energy, well.energy(x[:3], c[:3]))
         assert torch.equal(slope, well.denergy_dc(x[:3], c[:3]))
         assert torch.equal(target.denergy_dc(x, c), well.denergy_dc(x, c))
-    assert ledger.as_dict() == {"a": 7, "b": 10}
+        first = target.energy_and_first_slope(x, c)
+        assert torch.equal(
+            torch.stack(first), torch.stack([well.energy(x, c), slope_of(well, x, c)])
+        )
+    assert ledger.as_dict() == {"a": 7, "b": 17}
     assert (target.event_shape, target.control_names) == ((2,), ("temperature",))

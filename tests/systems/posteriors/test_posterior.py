@@ -301,3 +301,24 @@ def test_what_overflows_or_is_rounded_onto_an_edge_is_impossible():
         assert bool(gradient[0].isfinite().all())
     assert bool((target.log_prior(x)[1:] == -torch.inf).all())
     assert bool((target.log_likelihood(x)[1:] == -torch.inf).all())
+
+
+def test_the_slope_in_the_power_alone_is_the_first_of_all_slopes(generator):
+    target = amortised()
+    x, c = batch(20, 4, generator)
+    energy, slope = target.energy_and_first_slope(x, c)
+    both, slopes = target.energy_and_denergy_dc(x, c)
+    assert torch.equal(energy, both)
+    assert torch.equal(slope, slopes[:, 0])
+
+
+def test_a_likelihood_in_numpy_can_be_amortised(generator):
+    def log_likelihood(values, y):
+        return torch.from_numpy(-0.5 * ((y.numpy() - values["mu"].numpy()[:, None]) ** 2).sum(1))
+
+    target = Posterior(log_likelihood, spread_prior, PARAMETERS, observed=("y0", "y1", "y2"))
+    x, c = batch(5, 4, generator)
+    expected = target.log_likelihood(x, c[:, 1:])
+    energy, slope = target.energy_and_first_slope(x, c)
+    assert torch.equal(slope, -expected)
+    torch.testing.assert_close(energy, -c[:, 0] * expected - target.log_prior(x))
