@@ -1,6 +1,6 @@
 """The shapes of interface by which targets, objectives and kernels meet the flows."""
 
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Generator, Tensor
 
@@ -46,6 +46,22 @@ class Target(Protocol):
 
     def energy_and_denergy_dc(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Both of the above, (B,) and (B, C), for the price of one evaluation."""
+
+
+@runtime_checkable
+class FreeForm(Protocol):
+    """A density of decoded latents whose encoder is a network of its own."""
+
+    base: Density
+
+    def encode(self, x: Tensor, c: Tensor) -> Tensor:
+        """Guess of the latents of x: (B, *E), (B, C) -> (B, *E)."""
+
+    def decode(self, z: Tensor, c: Tensor) -> Tensor:
+        """Configurations of latents z: (B, *E), (B, C) -> (B, *E)."""
+
+    def probes(self, n_rows: int, n_probes: int, *, like: Tensor, generator: Generator) -> Tensor:
+        """Directions v_k with E[v v'] = 1 for traces, (K, B, *E)."""
 
 
 class Objective(Protocol):

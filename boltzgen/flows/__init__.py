@@ -2,7 +2,7 @@
 
 from boltzgen.flows.conditioners import Features, ResidualMLP
 from boltzgen.flows.coupling import Chain, Coupling, Part, VectorLayout
-from boltzgen.flows.densities import Flow, ScaledBase, StandardNormal
+from boltzgen.flows.densities import CentredNormal, Flow, ScaledBase, StandardNormal, centred
 from boltzgen.flows.encodings import ControlEncoding, Joined, LogRatio, Standardised
 from boltzgen.flows.recipes import conditional_flow, coupling_flow, coupling_layers
 from boltzgen.flows.transforms import (
@@ -16,6 +16,7 @@ from boltzgen.flows.whitening import Whitening
 
 __all__ = [
     "AffineTransform",
+    "CentredNormal",
     "Chain",
     "CircularSplineTransform",
     "ControlEncoding",
@@ -34,6 +35,7 @@ __all__ = [
     "VectorLayout",
     "VolumePreservingTransform",
     "Whitening",
+    "centred",
     "conditional_flow",
     "coupling_flow",
     "coupling_layers",

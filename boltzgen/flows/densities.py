@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.base import Bijection, Density
+from boltzgen.checks import check_at_least
 from boltzgen.random import draw_normal, draw_uniform
 
 
@@ -66,6 +67,40 @@ class StandardNormal(Density):
     def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         x = draw_normal((len(c), *self.event_shape), like=c, generator=generator)
         return x, self._log_prob(x, c)
+
+
+class CentredNormal(Density):
+    """Normal configurations of N particles whose centre is at the origin.
+
+    A density on the (N - 1) n dimensions that are left: log p = -r^2 / 2 - (N - 1) n / 2 log 2 pi,
+    r^2 the sum of all squares.
+
+    Args:
+        n_particles: N, at least 2.
+        n_dims: Dimension n of space.
+        n_controls: C.
+
+    References:
+        Koehler, Klein and Noe, Equivariant flows (2020), arXiv:2006.02425.
+    """
+
+    def __init__(self, n_particles: int, n_dims: int, n_controls: int) -> None:
+        check_at_least("n_particles", n_particles, 2)
+        check_at_least("n_dims", n_dims, 1)
+        super().__init__((n_particles, n_dims), n_controls)
+        self.n_free = (n_particles - 1) * n_dims
+
+    def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:
+        return -0.5 * (x.square().sum((1, 2)) + self.n_free * math.log(2 * math.pi))
+
+    def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        x = centred(draw_normal((len(c), *self.event_shape), like=c, generator=generator))
+        return x, self._log_prob(x, c)
+
+
+def centred(x: Tensor) -> Tensor:
+    """Particles (B, N, n), or any dimensions before the last two, moved to have centre 0."""
+    return x - x.mean(-2, keepdim=True)
 
 
 class Flow(Density):

@@ -10,6 +10,13 @@ from boltzgen.objectives.derivatives import (
 )
 from boltzgen.objectives.expectations import ExpectationTable
 from boltzgen.objectives.forward_kl import ForwardKL
+from boltzgen.objectives.free_form import (
+    FreeFormLikelihood,
+    Reconstruction,
+    Surrogate,
+    free_form_surrogate,
+)
+from boltzgen.objectives.free_form_gradient import FreeFormControlGradient, control_slopes
 from boltzgen.objectives.grid import CausalSampler, ControlGrid, log_spaced_grid
 from boltzgen.objectives.gridless import GridlessControlGradient
 from boltzgen.objectives.log_variance import LogVariance
@@ -39,6 +46,8 @@ __all__ = [
     "ExpectationTable",
     "FlowPoints",
     "ForwardKL",
+    "FreeFormControlGradient",
+    "FreeFormLikelihood",
     "GradientBalance",
     "GridlessControlGradient",
     "Huber",
@@ -49,13 +58,17 @@ __all__ = [
     "Penalty",
     "PointSource",
     "Ramp",
+    "Reconstruction",
     "ReverseKL",
     "Squared",
+    "Surrogate",
     "Term",
     "UniformBox",
     "Weighted",
     "WithContexts",
+    "control_slopes",
     "energy_and_first_slope",
+    "free_form_surrogate",
     "log_spaced_grid",
     "regularise",
 ]

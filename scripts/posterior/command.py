@@ -21,6 +21,7 @@ from systems.posteriors import Bridge, Posterior
 _N_PROBED = 2000
 _OF_ARVIZ = ("arviz", "h5netcdf")
 _OFFSETS = (1e-6, 0.1)
+_MOST_BINS = 400
 
 
 def power_range(text: str) -> tuple[float, float]:
@@ -36,6 +37,14 @@ def power_range(text: str) -> tuple[float, float]:
             f"expected LOW:HIGH with 0 <= LOW <= HIGH and HIGH above 0, got {text!r}"
         )
     return values[0], values[-1]
+
+
+def bin_count(text: str) -> int:
+    """Read a number of bins of a spline."""
+    count = positive_count(text)
+    if not 2 <= count <= _MOST_BINS:
+        raise argparse.ArgumentTypeError(f"expected 2 to {_MOST_BINS}, got {text!r}")
+    return count
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -58,6 +67,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--preset", choices=sorted(PRESETS), default="default",
         help="smoke: does it work; default: minutes; long: four times the steps")  # fmt: skip
     add("--steps", type=positive_count, metavar="N", help="training steps (default: the preset's)")
+    add("--bins", type=bin_count, metavar="N",
+        help="bins of the splines (default: the preset's); fewer where parameters are many and "
+        "draws few, since more learn the draws by heart")  # fmt: skip
     add("--samples", type=sample_count, metavar="N",
         help="samples of the flow at each power (default: the preset's)")  # fmt: skip
     add("--device", type=device, default="cpu",
@@ -99,7 +111,8 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
     return PosteriorConfig(
         model=arguments.model, model_hash=_hash(arguments.model), low=low, high=high,
         observation=_observation(arguments.observe, posterior, arguments.seed),
-        preset=arguments.preset, seed=arguments.seed, flow=preset.flow,
+        preset=arguments.preset, seed=arguments.seed,
+        flow=replace(preset.flow, n_bins=arguments.bins or preset.flow.n_bins),
         learn=preset.learn(objective, steps, offset),
         train=usual_training(steps, preset.learning_rate),
         chains=preset.chains, with_chains=arguments.chains or objective == "draws",

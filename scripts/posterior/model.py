@@ -80,7 +80,7 @@ def build_flow(
     splines = [SplineTransform(own.n_bins, own.half_width) for _ in range(own.n_layers)]
     return conditional_flow(
         whitening, seen, splines, n_hidden=own.n_hidden, n_blocks=own.n_blocks,
-        marginal=SplineTransform(own.n_marginal_bins, own.marginal_half_width),
+        marginal=SplineTransform(2 * own.n_bins, own.marginal_half_width),
     )  # fmt: skip
 
 

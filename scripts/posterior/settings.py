@@ -17,10 +17,9 @@ class FlowConfig:
         n_layers: Coupling layers.
         n_hidden: Width of their networks.
         n_blocks: Residual blocks of their networks.
-        n_bins: Bins of the splines.
+        n_bins: Bins of the splines; those of every component by itself have twice as many.
         half_width: Half the interval that they bend, in standard deviations.
-        n_marginal_bins: Bins of the splines of every component by itself.
-        marginal_half_width: Half the interval that these bend.
+        marginal_half_width: The same of those of every component by itself.
     """
 
     n_layers: int = 6
@@ -28,7 +27,6 @@ class FlowConfig:
     n_blocks: int = 2
     n_bins: int = 16
     half_width: float = 5.0
-    n_marginal_bins: int = 32
     marginal_half_width: float = 10.0
 
 
@@ -171,8 +169,8 @@ class Preset:
         is_inner = objective == "simulations"
         return LearnConfig(
             objective=objective, n_data=self.n_data, offset=offset,
-            reach=1.0 if is_inner else 0.0, spread_weight=0.0 if is_inner else 0.05,
-            warm_up=3 * n_steps // 10, ramp=n_steps // 5,
+            reach=1.0 if is_inner else 0.3, spread_weight=0.0 if is_inner else 1.0,
+            huber=1.0 if is_inner else 3.0, warm_up=3 * n_steps // 10, ramp=n_steps // 5,
         )  # fmt: skip
 
 

@@ -60,11 +60,17 @@ class BijectionCase:
 
 @dataclass(frozen=True)
 class DensityCase:
-    """A density and the range of its controls."""
+    """A density and the range of its controls.
+
+    coordinates: Orthonormal coordinates (n, F) of the space that x (n, *E) lies in; x itself if
+    None. aside: Start of the names of parameters on which the density does not depend.
+    """
 
     make: Callable[[], Density]
     controls: tuple[float, float] = (0.5, 2.0)
     tolerance: float = 1e-8
+    coordinates: Callable[[Tensor], Tensor] | None = None
+    aside: tuple[str, ...] = ()
 
     def build(self, dtype: torch.dtype = torch.float64) -> Density:
         """The density with its parameters moved away from where they start."""

@@ -1,6 +1,7 @@
 """One case, at least, for every concrete bijection, density, target and objective.
 
-A class that has none fails `test_coverage.py`. Flows and objectives are in `flow_cases.py`.
+A class that has none fails `test_coverage.py`. Flows and objectives are in `flow_cases.py` and
+`free_form_cases.py`.
 """
 
 import torch
@@ -36,10 +37,14 @@ from systems.toys import (
     MultiWell,
     QuarticWell,
 )
+from tests.contracts import flow_cases, free_form_cases
 from tests.contracts.case import TargetCase
-from tests.contracts.flow_cases import BIJECTIONS, DENSITIES, OBJECTIVES
 
 __all__ = ["BIJECTIONS", "DENSITIES", "OBJECTIVES", "TARGETS"]
+
+BIJECTIONS = flow_cases.BIJECTIONS
+DENSITIES = flow_cases.DENSITIES | free_form_cases.DENSITIES
+OBJECTIVES = flow_cases.OBJECTIVES | free_form_cases.OBJECTIVES
 
 MOLECULE = named("ala2/ff99sbildn-obc2")
 KELVIN = (300.0, 600.0)

@@ -1,0 +1,119 @@
+"""Whole Jacobians of networks, their determinants, and Newton's method with them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Map = Callable[[Tensor, Tensor], Tensor]
+"""A network: (B, *E), controls (B, C) -> (B, *E); rows do not see each other."""
+
+_COLUMNS = 2**15
+"""Rows times tangents that are pushed through a network at once."""
+_HALVINGS = 8
+
+
+class Linearised(NamedTuple):
+    """Value of a map, (B, *E), and its Jacobian, (B, D, D), row the output, column the input."""
+
+    value: Tensor
+    jacobian: Tensor
+
+    @property
+    def log_volume(self) -> Tensor:
+        """log|det| of the Jacobian, (B,); -inf where it is singular."""
+        return torch.linalg.slogdet(self.jacobian)[1]
+
+
+def linearise(network: Map, x: Tensor, c: Tensor) -> Linearised:
+    """Value and Jacobian of a network, by D products with tangents (forward mode), in chunks.
+
+    Both keep a graph to parameters, x and c where autograd records one.
+
+    Args:
+        network: The network; each of its operations needs a forward-mode derivative.
+        x: Where, (B, *E).
+        c: Controls, (B, C).
+    """
+    n_rows, n_features = len(x), x[0].numel()
+    basis = torch.eye(n_features, dtype=x.dtype, device=x.device)
+
+    def column(direction: Tensor) -> Tensor:
+        tangent = direction.reshape(x.shape[1:]).expand_as(x)
+        pushed: Tensor = torch.func.jvp(lambda at: network(at, c), (x,), (tangent,))[1]
+        return pushed.flatten(1)
+
+    chunk = max(1, min(n_features, _COLUMNS // max(n_rows, 1)))
+    columns = torch.func.vmap(column, chunk_size=chunk)(basis)
+    return Linearised(network(x, c), columns.permute(1, 2, 0))
+
+
+class Solved(NamedTuple):
+    """Solution of network(z) = x, and how far network(z) is from x.
+
+    Attributes:
+        z: (B, *E).
+        error: Largest |network(z) - x| of a row, (B,).
+    """
+
+    z: Tensor
+    error: Tensor
+
+
+@torch.no_grad()
+def solve(
+    network: Map, x: Tensor, c: Tensor, start: Tensor, *, tolerance: float, n_steps: int
+) -> Solved:
+    """Solve network(z, c) = x by Newton's method, with steps halved until the error falls.
+
+    Args:
+        network: The network.
+        x: Its wanted values, (B, *E).
+        c: Controls, (B, C).
+        start: First guess, (B, *E).
+        tolerance: A row is solved once the error is below this.
+        n_steps: Newton steps at most.
+    """
+    z, error = start.clone(), _error(network(start, c), x)
+    for _ in range(n_steps):
+        open_rows = (~(error <= tolerance)).nonzero()[:, 0]
+        if not len(open_rows):
+            break
+        better = _step(network, x[open_rows], c[open_rows], z[open_rows])
+        improved = better.error < error[open_rows]
+        if not bool(improved.any()):
+            break
+        rows = open_rows[improved]
+        z[rows], error[rows] = better.z[improved], better.error[improved]
+    return Solved(z, error)
+
+
+def _step(network: Map, x: Tensor, c: Tensor, z: Tensor) -> Solved:
+    """One Newton step of every row, halved until the error falls; the last try otherwise."""
+    here = linearise(network, z, c)
+    before = _error(here.value, x)
+    direction = newton_direction(here, x)
+    share = torch.ones_like(before)
+    for _ in range(_HALVINGS):
+        trial = z + share.reshape(-1, *[1] * (z.dim() - 1)) * direction
+        error = _error(network(trial, c), x)
+        worse = ~(error < before)
+        if not bool(worse.any()):
+            break
+        share = torch.where(worse, share / 2, share)
+    return Solved(trial, error)
+
+
+def newton_direction(here: Linearised, x: Tensor) -> Tensor:
+    """J^-1 (x - value), (B, *E); zero in rows whose Jacobian is singular."""
+    gap = (x - here.value).flatten(1)
+    found, failed = torch.linalg.solve_ex(here.jacobian, gap[..., None])
+    usable = (failed == 0)[:, None] & found[..., 0].isfinite().all(1, keepdim=True)
+    return torch.where(usable, found[..., 0], 0.0).reshape(x.shape)
+
+
+def _error(value: Tensor, x: Tensor) -> Tensor:
+    """Largest |value - x| of each row, +inf where that is no number."""
+    error = (value - x).abs().flatten(1).amax(1)
+    return error.nan_to_num(nan=torch.inf)
