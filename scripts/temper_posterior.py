@@ -137,7 +137,7 @@ class Run:
             chains = proposal_chains(around)
         self.seconds["evaluation"] = time.monotonic() - started
         warnings = [*failed, *([] if ladders is None else ladders.warnings)]
-        warnings += warnings_of(points, routes, over, calibration, chains)
+        warnings += warnings_of(points, routes, over, calibration, chains, labels=model.labels)
         return PosteriorResults(
             labels=model.labels, points=points, evidence=routes, over=over,
             calibration=calibration, chains=chains, warnings=tuple(warnings),

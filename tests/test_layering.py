@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems.counting": {"systems.ledger"},
     "systems.toys": _SYSTEM,
     "systems.lattices": _SYSTEM,
+    "systems.particles": _SYSTEM,
     "systems.posteriors": _SYSTEM | {"systems.toys"},
     "systems.molecules": _SYSTEM,
     "systems.charts": _SYSTEM,

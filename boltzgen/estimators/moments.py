@@ -6,6 +6,7 @@ import numpy as np
 
 from boltzgen.checks import check_float64
 from boltzgen.estimators.resampling import check_blocks, sum_blocks
+from boltzgen.estimators.tails import pareto_khat
 from boltzgen.estimators.weights import normalise
 
 
@@ -14,13 +15,17 @@ class Moments:
     """Mean and standard deviation of P components, each of shape (P,), with standard errors.
 
     The covariances are those of the estimates, (P, P); components that go together have errors that
-    go together.
+    go together. The k-hats are those of w |a - m| and w (a - m)^2 (`pareto_khat`): 0.7 and more
+    says that the tail of the component and of the weights together is too heavy for the error, and
+    1 that the moment itself may not exist, as the mean of a Cauchy distribution.
     """
 
     mean: np.ndarray
     spread: np.ndarray
     mean_covariance: np.ndarray
     spread_covariance: np.ndarray
+    mean_khat: np.ndarray
+    spread_khat: np.ndarray
 
     @property
     def mean_error(self) -> np.ndarray:
@@ -75,6 +80,17 @@ def weighted_moments(
         spread=spread,
         mean_covariance=_covariance(w[:, None] * centred, labels),
         spread_covariance=_covariance(w[:, None] * (centred**2 - variance) * half, labels),
+        mean_khat=_khats(w, centred, 1),
+        spread_khat=_khats(w, centred, 2),
+    )
+
+
+def _khats(w: np.ndarray, centred: np.ndarray, power: int) -> np.ndarray:
+    """k-hat of w |a - m|^power of each component, (P,); -inf for a constant."""
+    with np.errstate(divide="ignore"):
+        terms = np.log(w)[:, None] + power * np.log(np.abs(centred))
+    return np.array(
+        [-np.inf if np.isneginf(column).all() else pareto_khat(column) for column in terms.T]
     )
 
 

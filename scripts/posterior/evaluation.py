@@ -10,13 +10,15 @@ from numpy.random import Generator as RandomGenerator
 from numpy.random import default_rng
 from torch import Generator
 
-from boltzgen.errors import NonFiniteError
+from boltzgen.errors import NonFiniteError, NotConvergedError
 from boltzgen.estimators import (
     Estimate,
+    Moments,
     classifier_two_sample_test,
     forward_ess,
     log_evidence,
     pareto_khat,
+    reliable,
     resample,
     reverse_ess,
     slope_table,
@@ -28,6 +30,7 @@ from boltzgen.plots.series import EXACT
 from boltzgen.random import spawn
 from pipeline.console import ProgressBar
 from pipeline.mixture import mixture_log_z
+from posterior.chain_evidence import chain_evidence
 from posterior.chains import Ladders
 from posterior.exact import exact_draws, exact_log_z
 from posterior.random import stream_for
@@ -36,6 +39,7 @@ from posterior.sampling import Model
 from posterior.settings import PosteriorConfig
 
 INTEGRAL, MIXTURE, SAMPLING = "integral of log L", "mixture of flows", "importance sampling"
+CHAINS = "MBAR of the chains"
 _N_COMPARED = 2000
 _FEWEST_DIFFERENT = 20
 _N_RESAMPLES = 100
@@ -121,9 +125,10 @@ def reference_at(around: Surroundings, beta: float, *, generator: Generator) -> 
         return None
     theta = model.components(torch.from_numpy(x))
     moments = weighted_moments(theta, blocks=blocks)
+    mean_error, spread_error = known_errors(moments)
     return Reference(
-        source, x, theta, blocks, moments.mean, moments.mean_error, moments.spread,
-        moments.spread_error, Covariances(moments.mean_covariance, moments.spread_covariance),
+        source, x, theta, blocks, moments.mean, mean_error, moments.spread, spread_error,
+        Covariances(moments.mean_covariance, moments.spread_covariance),
     )  # fmt: skip
 
 
@@ -136,17 +141,26 @@ def _at_beta(
     compared: bool,
 ) -> AtBeta:
     moments = weighted_moments(samples.theta, samples.log_w)
+    mean_error, spread_error = known_errors(moments)
     return AtBeta(
         samples=samples,
         ess_reverse=reverse_ess(samples.log_w, rng=rng, n_resamples=_N_RESAMPLES),
         ess_forward=_forward(around, samples.beta, reference, rng),
         khat=pareto_khat(samples.log_w),
         log_z=log_evidence(samples.log_w),
-        mean=moments.mean, mean_error=moments.mean_error, spread=moments.spread,
-        spread_error=moments.spread_error, reference=reference,
+        mean=moments.mean, mean_error=mean_error, spread=moments.spread,
+        spread_error=spread_error, reference=reference,
         c2st=None if reference is None or not compared else _classifier(samples, reference, rng),
         covariances=Covariances(moments.mean_covariance, moments.spread_covariance),
     )  # fmt: skip
+
+
+def known_errors(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of means and standard deviations, (P,); NaN where the tail is too heavy for one."""
+    return (
+        np.where([reliable(float(k)) for k in moments.mean_khat], moments.mean_error, np.nan),
+        np.where([reliable(float(k)) for k in moments.spread_khat], moments.spread_error, np.nan),
+    )
 
 
 def _forward(
@@ -195,6 +209,11 @@ def evidence_routes(
         np.array([p.log_z.value for p in points]), np.array([p.log_z.error for p in points])
     )
     failed = []
+    if around.ladders is not None:
+        try:
+            routes[CHAINS] = chain_evidence(around.ladders, around.model, betas)
+        except (NonFiniteError, NotConvergedError) as error:
+            failed.append(f"No evidence by {CHAINS}: {error}.")
     if len(betas) > 1:
         routes[MIXTURE] = _mixture(around, points)
         try:

@@ -68,6 +68,15 @@ class Model:
             x, beta, y, self.flow.log_prob
         )
 
+    @torch.no_grad()
+    def log_likelihood(self, x: Tensor) -> np.ndarray:
+        """Log L of given free numbers, (N,), where beta is the only control; booked as energies."""
+        parts = [
+            self.target.energy_and_denergy_dc(part, self.controls(1.0, (), len(part)))[1]
+            for part in x.split(_CHUNK)
+        ]
+        return -torch.cat(parts)[:, 0].numpy()
+
     def log_density(self, x: Tensor, beta: float, y: Sequence[float]) -> np.ndarray:
         """Log q of given free numbers, (N,)."""
         return self._in_parts(x, beta, y, self.flow.log_prob)

@@ -23,9 +23,12 @@ def warnings_of(
     over: OverObservations | None,
     calibration: Calibration | None,
     chains: ProposalChains | None,
+    *,
+    labels: Sequence[str],
 ) -> list[str]:
     """All warnings of a run; empty if every check passed."""
     found = [text for point in points for text in (*_at(point), *_of_prior(point))]
+    found += _of_tails(points, labels)
     found += _of_routes(np.array([point.beta for point in points]), routes)
     if over is not None:
         found += _of_observations(over)
@@ -66,6 +69,27 @@ def _of_prior(point: AtBeta) -> list[str]:
         "not 1: log_prior is not normalised, which shifts every log evidence, or the flow misses a "
         "part of the prior."
     ]
+
+
+def _of_tails(points: Sequence[AtBeta], labels: Sequence[str]) -> list[str]:
+    """Moments that have no error because they may not exist, as under a Cauchy prior."""
+    found = []
+    for name, errors in (
+        ("mean", [point.mean_error for point in points]),
+        ("standard deviation", [point.spread_error for point in points]),
+    ):
+        for column, label in enumerate(labels):
+            betas = [
+                f"{point.beta:.4g}"
+                for point, error in zip(points, errors, strict=True)
+                if np.isnan(error[column])
+            ]
+            if betas:
+                found.append(
+                    f"The tail of {label} is too heavy for an error of its {name} at beta = "
+                    f"{', '.join(betas)}; it is shown without one and compared with nothing."
+                )
+    return found
 
 
 def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:

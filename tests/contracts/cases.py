@@ -13,6 +13,7 @@ from systems.counting import CountedTarget
 from systems.lattices import CanonicalPhi4, ContinuousIsing, HoppingPhi4, Ising, KineticPhi4
 from systems.ledger import EnergyLedger
 from systems.molecules import OpenMMTarget, TensorTarget, named
+from systems.particles import DoubleWellCluster, HarmonicCluster, LennardJonesCluster
 from systems.posteriors import (
     SLCP,
     Bridge,
@@ -56,6 +57,12 @@ def rattled(n: int, g: Generator) -> Tensor:
     return reference + 0.003 * torch.randn(n, *reference.shape, generator=g, dtype=torch.float64)
 
 
+def tetrahedra(n: int, g: Generator) -> Tensor:
+    """Four particles about as far apart as a pair likes to be, (n, 4, 3)."""
+    corners = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]).double()
+    return corners / 8**0.5 + 0.03 * torch.randn(n, 4, 3, generator=g, dtype=torch.float64)
+
+
 def chart():
     """A chart fitted to rattled configurations."""
     x = rattled(1000, torch.Generator().manual_seed(1))
@@ -96,6 +103,11 @@ TARGETS: dict[str, TargetCase] = {
     "MultiWell": TargetCase(MultiWell),
     "ManyWell": TargetCase(lambda: ManyWell(n_dims=8)),
     "GaussianMixture": TargetCase(GaussianMixture),
+    "HarmonicCluster": TargetCase(lambda: HarmonicCluster(3, 2)),
+    "DoubleWellCluster": TargetCase(DoubleWellCluster, tolerance=1e-5),
+    "LennardJonesCluster": TargetCase(
+        lambda: LennardJonesCluster(4), tetrahedra, step=1e-6, tolerance=1e-4
+    ),
     "OpenMMTarget": TargetCase(lambda: OpenMMTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
     "TensorTarget": TargetCase(lambda: TensorTarget(MOLECULE), rattled, KELVIN, tolerance=1e-4),
     "HoppingPhi4, one control": TargetCase(lambda: HoppingPhi4((4, 3), {"lambda": 0.02})),

@@ -49,6 +49,28 @@ def test_a_constant_has_no_spread():
     assert (found.spread[0], found.spread_error[0], found.mean_error[0]) == (0, 0, 0)
 
 
+def test_moments_that_do_not_exist_are_seen_by_their_tails():
+    rng = np.random.default_rng(5)
+    columns = [rng.normal(size=20_000), rng.standard_t(3, size=20_000), rng.standard_cauchy(20_000)]
+    found = weighted_moments(np.stack(columns, 1))
+    assert (found.mean_khat[:2] < 0.5).all()
+    assert found.mean_khat[2] == pytest.approx(1, abs=0.2)
+    assert found.spread_khat[0] < 0.4
+    assert found.spread_khat[1] == pytest.approx(2 / 3, abs=0.2)
+    assert found.spread_khat[2] == pytest.approx(2, abs=0.4)
+    constant = weighted_moments(np.ones((50, 1)))
+    assert constant.mean_khat[0] == constant.spread_khat[0] == -np.inf
+
+
+def test_the_tail_is_that_of_value_and_weight_together():
+    rng = np.random.default_rng(6)
+    a = rng.standard_cauchy((20_000, 1))
+    towards_normal = (-0.5 * a**2 + np.log1p(a**2))[:, 0]
+    found = weighted_moments(a, towards_normal)
+    assert found.mean_khat[0] < 0.5
+    assert found.spread_khat[0] < 0.5
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="values: expected finite"):
         weighted_moments(np.array([[np.nan], [1.0]]))

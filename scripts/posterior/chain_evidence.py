@@ -1,0 +1,49 @@
+"""Log evidence from replica exchange alone, by MBAR over the powers."""
+
+import numpy as np
+import torch
+
+from boltzgen.estimators import mbar
+from posterior.chains import Ladders
+from posterior.results import Route
+from posterior.sampling import Model
+
+_N_GROUPS = 8
+_N_DRAWS = 50
+
+
+def chain_evidence(ladders: Ladders, model: Model, betas: np.ndarray) -> Route:
+    """Log Z at rungs of the ladders, with Z = 1 at beta = 0, where every ladder begins.
+
+    A draw x of any rung has the energy -beta log L(x) plus something that all rungs share, so that
+    one log-likelihood a draw is all that MBAR needs. The ladders are independent: the error is that
+    of the mean over groups of them, each with an MBAR of its own, whatever the correlation in time.
+
+    Args:
+        ladders: Draws at rungs, the first of them at beta = 0.
+        model: The posterior; its evaluations are booked.
+        betas: Rungs at which to report.
+    """
+    n_rungs, n_ladders, n_draws, _ = ladders.x.shape
+    n_groups = min(_N_GROUPS, n_ladders)
+    x = ladders.x[:, :, :: -(-n_draws // _N_DRAWS)]
+    log_likelihood = model.log_likelihood(torch.from_numpy(x.reshape(-1, x.shape[-1])))
+    by_ladder = log_likelihood.reshape(n_rungs, n_ladders, -1)
+    at = np.searchsorted(ladders.betas, betas - 1e-12)
+    found = np.stack(
+        [
+            -_free_energies(by_ladder[:, group], ladders.betas)[at]
+            for group in np.array_split(np.arange(n_ladders), n_groups)
+        ]
+    )
+    return Route(found.mean(0), found.std(0, ddof=1) / np.sqrt(n_groups))
+
+
+def _free_energies(log_likelihood: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """Free energies of all rungs, (K,), from log L of draws of each, (K, ladders, draws)."""
+    flat = log_likelihood.reshape(len(betas), -1)
+    values = flat.ravel()
+    with np.errstate(invalid="ignore"):
+        u_kn = -betas[:, None] * values
+    u_kn[betas == 0] = 0.0
+    return mbar(u_kn, np.full(len(betas), flat.shape[1])).f_k
