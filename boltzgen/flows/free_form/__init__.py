@@ -2,5 +2,13 @@
 
 from boltzgen.flows.free_form.density import FreeFormFlow, Preimage
 from boltzgen.flows.free_form.networks import EquivariantGraph, ResidualField
+from boltzgen.flows.free_form.round_trip import RoundTrip, round_trip
 
-__all__ = ["EquivariantGraph", "FreeFormFlow", "Preimage", "ResidualField"]
+__all__ = [
+    "EquivariantGraph",
+    "FreeFormFlow",
+    "Preimage",
+    "ResidualField",
+    "RoundTrip",
+    "round_trip",
+]

@@ -76,6 +76,10 @@ class FreeFormFlow(Density):
         self.encoder, self.decoder, self.base = encoder, decoder, base
         self.tolerance, self.n_newton = tolerance, n_newton
 
+    def tolerance_of(self, dtype: torch.dtype) -> float:
+        """Largest error of a component of x for its latent to count as found."""
+        return self.tolerance or _TOLERANCE[dtype]
+
     def encode(self, x: Tensor, c: Tensor) -> Tensor:
         """The encoder's z, (B, *E): close to, but not, the one that x is decoded from."""
         z: Tensor = self.encoder(x, c)
@@ -114,7 +118,7 @@ class FreeFormFlow(Density):
 
         The steps that keep a graph run only where autograd records one.
         """
-        tolerance = self.tolerance or _TOLERANCE[x.dtype]
+        tolerance = self.tolerance_of(x.dtype)
         with torch.no_grad():
             guess = self.encode(x, c)
         solved = solve(

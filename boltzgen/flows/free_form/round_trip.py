@@ -1,0 +1,119 @@
+"""How well encoder and decoder undo each other: what a likelihood of theirs is worth."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from boltzgen.checks import check_at_least, check_controls, check_event
+from boltzgen.flows.free_form.density import FreeFormFlow
+
+_NINETY_NINE = 0.99
+_SAME = 100.0
+"""Latents that differ by more than this many tolerances are two."""
+
+
+class Errors(NamedTuple):
+    """Of a set of rows: the middle one, the one that 1 % exceed, and the largest."""
+
+    median: float
+    high: float
+    largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundTrip:
+    """Certificate of a pair of networks at N points x and as many latents.
+
+    Args:
+        data: Largest |x - g(f(x))| of a component, over the x; in units of x.
+        latent: Largest |z - f(g(z))| of a component, over draws of the base; in units of z.
+        tail: The same for draws stretched away from the origin.
+        log_density_gap: |log-density by the encoder - by the decoder|, over the x with a latent; in
+            nats.
+        n_points: N.
+        n_lost: Points x for which no latent was found: the density there is 0.
+        n_folded: Draws z whose g(z) was found to come from another latent as well: the decoder is
+            not one-to-one, and the density there counts too little.
+        stretch: Of the tail.
+    """
+
+    data: Errors
+    latent: Errors
+    tail: Errors
+    log_density_gap: Errors
+    n_points: int
+    n_lost: int
+    n_folded: int
+    stretch: float
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether nothing was lost and nothing folded."""
+        return self.n_lost == 0 and self.n_folded == 0
+
+    def __str__(self) -> str:
+        rows = [f"{name} {errors.median:.2g} (1 % above {errors.high:.2g}, largest "
+                f"{errors.largest:.2g})"
+                for name, errors in (("|x - g(f(x))|", self.data), ("|z - f(g(z))|", self.latent),
+                                     (f"at {self.stretch:g} z", self.tail),
+                                     ("log-densities differ by", self.log_density_gap))]  # fmt: skip
+        lost = f"{self.n_lost} lost and {self.n_folded} folded of {self.n_points}"
+        return "; ".join([*rows, lost])
+
+
+@torch.no_grad()
+def round_trip(
+    flow: FreeFormFlow, x: Tensor, c: Tensor, *, generator: Generator, stretch: float = 1.5
+) -> RoundTrip:
+    """Send data and latents there and back.
+
+    Folds are looked for where they are likely: g(z) is decoded, and its latent found from the
+    encoder's guess; a latent that decodes to the same x but is not z is a second one.
+
+    Args:
+        flow: Encoder f and decoder g.
+        x: Data, (N, *E), at least two.
+        c: Their controls, (N, C), which the latents are decoded with as well.
+        generator: Of the latents.
+        stretch: Factor on draws of the base that stands for its tails.
+
+    Raises:
+        ValueError: A shape or dtype is wrong.
+    """
+    check_event("x", x, flow.event_shape)
+    check_at_least("x", len(x), 2)
+    check_controls("c", c, len(x), flow.n_controls)
+    encoded, by_encoder = flow.encoded(x, c)
+    back = flow.decode(encoded, c)
+    preimage = flow.preimage(x, c)
+    by_decoder = flow.base.log_prob(preimage.z, c) - preimage.log_volume
+    z = flow.base.sample(c, generator=generator)
+    tail = stretch * z
+    again = flow.preimage(flow.decode(z, c), c)
+    moved = _largest(again.z - z)
+    far = moved > _SAME * flow.tolerance_of(x.dtype) * (1 + _largest(z))
+    return RoundTrip(
+        data=_errors(_largest(x - back)),
+        latent=_errors(_largest(z - flow.encode(flow.decode(z, c), c))),
+        tail=_errors(_largest(tail - flow.encode(flow.decode(tail, c), c))),
+        log_density_gap=_errors((by_encoder - by_decoder).abs()[preimage.found]),
+        n_points=len(x),
+        n_lost=int((~preimage.found).sum()),
+        n_folded=int((again.found & far).sum()),
+        stretch=stretch,
+    )  # fmt: skip
+
+
+def _largest(gap: Tensor) -> Tensor:
+    return gap.abs().flatten(1).amax(1)
+
+
+def _errors(values: Tensor) -> Errors:
+    """Quantiles of (M,), NaN where there is none."""
+    if not len(values):
+        return Errors(float("nan"), float("nan"), float("nan"))
+    ordered = values.double().sort().values
+    at = (len(ordered) - 1) * torch.tensor([0.5, _NINETY_NINE, 1.0], dtype=torch.float64)
+    return Errors(*ordered[at.ceil().long()].tolist())
