@@ -54,11 +54,14 @@ class RoundTrip:
         return self.n_lost == 0 and self.n_folded == 0
 
     def __str__(self) -> str:
-        rows = [f"{name} {errors.median:.2g} (1 % above {errors.high:.2g}, largest "
-                f"{errors.largest:.2g})"
-                for name, errors in (("|x - g(f(x))|", self.data), ("|z - f(g(z))|", self.latent),
-                                     (f"at {self.stretch:g} z", self.tail),
-                                     ("log-densities differ by", self.log_density_gap))]  # fmt: skip
+        named = {
+            "|x - g(f(x))|": self.data, "|z - f(g(z))|": self.latent,
+            f"at {self.stretch:g} z": self.tail, "log-densities differ by": self.log_density_gap,
+        }  # fmt: skip
+        rows = [
+            f"{name} {errors.median:.2g} (1 % above {errors.high:.2g}, largest {errors.largest:.2g})"
+            for name, errors in named.items()
+        ]
         lost = f"{self.n_lost} lost and {self.n_folded} folded of {self.n_points}"
         return "; ".join([*rows, lost])
 

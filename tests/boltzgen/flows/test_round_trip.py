@@ -66,7 +66,7 @@ def test_folds_are_counted(generator):
     stream = torch.Generator().manual_seed(1)
     found = round_trip(flow, x, c, generator=stream)
     z = flow.base.sample(c, generator=torch.Generator().manual_seed(1))
-    # The guess leads to the outermost branch; every z with |z| < 1 or on an inner branch is another.
+    # The guess leads to the outermost branch, beyond which a z between -sqrt 3 and sqrt 3 is.
     inner = z.abs() < math.sqrt(3)
     assert found.n_folded == pytest.approx(int(inner.sum()), rel=0.05)
     assert not found.is_one_to_one
