@@ -59,8 +59,8 @@ class RoundTrip:
             f"at {self.stretch:g} z": self.tail, "log-densities differ by": self.log_density_gap,
         }  # fmt: skip
         rows = [
-            f"{name} {errors.median:.2g} (1 % above {errors.high:.2g}, largest {errors.largest:.2g})"
-            for name, errors in named.items()
+            f"{name} {found.median:.2g} (1 % above {found.high:.2g}, largest {found.largest:.2g})"
+            for name, found in named.items()
         ]
         lost = f"{self.n_lost} lost and {self.n_folded} folded of {self.n_points}"
         return "; ".join([*rows, lost])
