@@ -39,6 +39,17 @@ def power_range(text: str) -> tuple[float, float]:
     return values[0], values[-1]
 
 
+def points(text: str) -> tuple[int, int]:
+    """Read "16x32"."""
+    parts = text.split("x")
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if len(parts) != 2 or len(numbers) != 2 or numbers[0] < 1 or numbers[1] < 2:
+        raise argparse.ArgumentTypeError(
+            f"expected POWERSxSAMPLES, such as 16x32, with two samples or more, got {text!r}"
+        )
+    return numbers[0], numbers[1]
+
+
 def bin_count(text: str) -> int:
     """Read a number of bins of a spline."""
     count = positive_count(text)
@@ -70,6 +81,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--bins", type=bin_count, metavar="N",
         help="bins of the splines (default: the preset's); fewer where parameters are many and "
         "draws few, since more learn the draws by heart")  # fmt: skip
+    add("--points", type=points, metavar="POWERSxSAMPLES",
+        help="of a training step, where TRADE looks (default 32x8); more samples at each power "
+        "are less noise, which matters with many parameters")  # fmt: skip
     add("--samples", type=sample_count, metavar="N",
         help="samples of the flow at each power (default: the preset's)")  # fmt: skip
     add("--device", type=device, default="cpu",
@@ -108,12 +122,15 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
     offset = 0.0
     if low == 0 or objective == "prior":
         offset = prior_offset(posterior, arguments.seed)
+    learn = preset.learn(objective, steps, offset)
+    if arguments.points:
+        learn = replace(learn, n_controls=arguments.points[0], n_samples=arguments.points[1])
     return PosteriorConfig(
         model=arguments.model, model_hash=_hash(arguments.model), low=low, high=high,
         observation=_observation(arguments.observe, posterior, arguments.seed),
         preset=arguments.preset, seed=arguments.seed,
         flow=replace(preset.flow, n_bins=arguments.bins or preset.flow.n_bins),
-        learn=preset.learn(objective, steps, offset),
+        learn=learn,
         train=usual_training(steps, preset.learning_rate),
         chains=preset.chains, with_chains=arguments.chains or objective == "draws",
         evaluation=replace(

@@ -152,7 +152,10 @@ def encoding() -> Joined:
 
 def conditional() -> Flow:
     fixed = Whitening(torch.tensor([0.3, -2.0]), torch.tensor([[1.5, 0.0], [-0.4, 0.3]]), 2)
-    return conditional_flow(fixed, encoding(), [SplineTransform(n_bins=4)] * 2, **SIZE)
+    wide = SplineTransform(n_bins=6, half_width=8.0)
+    return conditional_flow(
+        fixed, encoding(), [SplineTransform(n_bins=4)] * 2, marginal=wide, **SIZE
+    )  # fmt: skip
 
 
 DENSITIES = {

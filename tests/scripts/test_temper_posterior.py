@@ -14,7 +14,7 @@ from boltzgen.estimators import log_evidence
 from boltzgen.storage import read_metrics
 from pipeline.run_folder import RunFolder
 from posterior.chains import run_ladders, rungs_of
-from posterior.command import prior_offset
+from posterior.command import configure, parser, prior_offset
 from posterior.evaluation import finer_grid
 from posterior.model import new_flow, read_flow
 from posterior.models import open_posterior
@@ -139,6 +139,13 @@ def test_a_model_of_ones_own_runs_with_every_objective(objective, chains, tmp_pa
     assert found["energy_calls"]["evaluation"] > 0
 
 
+def test_sizes_reach_the_settings():
+    words = ["--model", "eight_schools", "--beta", "0:1", "--bins", "5", "--points", "6x7"]
+    config = configure(parser(None).parse_args(words), open_posterior("eight_schools"))
+    assert config.flow.n_bins == 5
+    assert (config.learn.n_controls, config.learn.n_samples) == (6, 7)
+
+
 @pytest.mark.parametrize(
     ("words", "because"),
     [
@@ -156,6 +163,9 @@ def test_a_model_of_ones_own_runs_with_every_objective(objective, chains, tmp_pa
         (("--model", "eight_schools", "--objective", "simulations"), "need a posterior with"),
         (("--model", "gmm6", "--beta", "0:1.5"), "bridges end at 1"),
         (("--steps", "0"), "--steps: expected a whole number above 0"),
+        (("--bins", "1"), "--bins: expected 2 to 400"),
+        (("--points", "32"), "--points: expected POWERSxSAMPLES"),
+        (("--points", "4x1"), "with two samples or more"),
     ],
 )
 def test_bad_arguments_are_one_line(words, because, refuses, tmp_path):

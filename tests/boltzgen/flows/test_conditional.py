@@ -79,10 +79,10 @@ def test_the_standard_normal_is_scipys(generator):
     np.testing.assert_allclose(found, stats.norm.logpdf(x.numpy()).sum((1, 2)), rtol=1e-13)
 
 
-def conditional():
+def conditional(marginal=None):
     white = Whitening(torch.zeros(2, dtype=DOUBLE), torch.eye(2, dtype=DOUBLE), 2)
     seen = Joined([LogRatio(torch.ones(1)), Standardised(torch.zeros(1), torch.ones(1))])
-    return conditional_flow(white, seen, [SplineTransform(4)] * 2, **SIZE)
+    return conditional_flow(white, seen, [SplineTransform(4)] * 2, marginal=marginal, **SIZE)
 
 
 def test_as_built_it_does_not_depend_on_the_first_control(generator):
@@ -100,8 +100,32 @@ def test_as_built_it_does_not_depend_on_the_first_control(generator):
     assert not torch.allclose(flow.log_prob(x, c), flow.log_prob(x, moved))
 
 
-def test_it_is_normalised_at_every_control():
-    flow = perturbed(conditional, DOUBLE)
+def test_marginals_map_every_component_by_itself(generator):
+    """With couplings as built, which are the identity."""
+    white = Whitening(torch.zeros(2, dtype=DOUBLE), torch.eye(2, dtype=DOUBLE), 1)
+    flow = conditional_flow(
+        white, LogRatio(torch.ones(1)), [SplineTransform(4)] * 2, **SIZE,
+        marginal=SplineTransform(8, 6.0),
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        flow.bijection.layers[2].conditioner.last.bias.normal_(generator=generator)
+    x = torch.rand(50, 2, generator=generator, dtype=DOUBLE) * 10 - 5
+    c = torch.ones(50, 1, dtype=DOUBLE)
+    z, logdet = flow.bijection(x, c)
+    assert (z - x).abs().max() > 0.1
+    other = torch.stack([x[:, 0], x[:, 1].flip(0)], 1)
+    moved, _ = flow.bijection(other, c)
+    torch.testing.assert_close(moved[:, 0], z[:, 0])
+    torch.testing.assert_close(moved[:, 1], z[:, 1].flip(0))
+    h = 1e-6
+    slope = (flow.bijection(x + h, c)[0] - flow.bijection(x - h, c)[0]) / (2 * h)
+    torch.testing.assert_close(logdet, slope.log().sum(1), rtol=0, atol=1e-4)
+    assert torch.equal(flow.bijection(x, 3 * c)[0], z)
+
+
+@pytest.mark.parametrize("marginal", [None, SplineTransform(6, 8.0)])
+def test_it_is_normalised_at_every_control(marginal):
+    flow = perturbed(lambda: conditional(marginal), DOUBLE)
     line = torch.linspace(-9, 9, 361, dtype=DOUBLE)
     x = torch.cartesian_prod(line, line)
     for c in ([0.3, -2.0], [2.0, 1.0]):
