@@ -30,10 +30,11 @@ from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
 from boltzgen.random import spawn
 from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples
+from pipeline.ladders import Ladders
 from pipeline.learning import training_history
 from pipeline.run_folder import RunFolder
 from posterior.amortised import calibrate, over_observations, proposal_chains
-from posterior.chains import Ladders, run_ladders, rungs_of
+from posterior.chains import run_ladders, rungs_of
 from posterior.command import configure, parser
 from posterior.evaluation import (
     Surroundings,

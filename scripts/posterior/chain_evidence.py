@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from boltzgen.estimators import mbar
-from posterior.chains import Ladders
+from pipeline.ladders import Ladders
 from posterior.results import Route
 from posterior.sampling import Model
 
@@ -29,10 +29,10 @@ def chain_evidence(ladders: Ladders, model: Model, betas: np.ndarray) -> Route:
     x = ladders.x[:, :, :: -(-n_draws // _N_DRAWS)]
     log_likelihood = model.log_likelihood(torch.from_numpy(x.reshape(-1, x.shape[-1])))
     by_ladder = log_likelihood.reshape(n_rungs, n_ladders, -1)
-    at = np.searchsorted(ladders.betas, betas - 1e-12)
+    at = np.searchsorted(ladders.values, betas - 1e-12)
     found = np.stack(
         [
-            -_free_energies(by_ladder[:, group], ladders.betas)[at]
+            -_free_energies(by_ladder[:, group], ladders.values)[at]
             for group in np.array_split(np.arange(n_ladders), n_groups)
         ]
     )

@@ -29,9 +29,9 @@ from boltzgen.objectives import log_spaced_grid
 from boltzgen.plots.series import EXACT
 from boltzgen.random import spawn
 from pipeline.console import ProgressBar
+from pipeline.ladders import Ladders
 from pipeline.mixture import mixture_log_z
 from posterior.chain_evidence import chain_evidence
-from posterior.chains import Ladders
 from posterior.exact import exact_draws, exact_log_z
 from posterior.random import stream_for
 from posterior.results import AtBeta, Covariances, Reference, Route, Samples

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from boltzgen.training import TrainConfig
+from pipeline.ladders import LadderConfig
 
 ObjectiveName = Literal["simulations", "prior", "draws", "backward-kl"]
 OBJECTIVES: tuple[ObjectiveName, ...] = ("simulations", "prior", "draws", "backward-kl")
@@ -67,25 +68,13 @@ class LearnConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChainConfig:
-    """Replica exchange over the powers, with Hamiltonian Monte Carlo at each.
+class ChainConfig(LadderConfig):
+    """Replica exchange over the powers.
 
     Args:
-        n_ladders: Independent ladders.
-        n_tuning: Steps that adapt the step sizes.
-        n_burn_in: Steps before the first draw is kept.
-        n_steps: Steps from which draws are kept.
-        n_between: Steps from one kept draw to the next.
-        n_leapfrog: Mean leapfrog steps of a trajectory.
         n_rungs: Powers from 0 to the highest, besides those that are reported.
     """
 
-    n_ladders: int = 64
-    n_tuning: int = 400
-    n_burn_in: int = 400
-    n_steps: int = 2000
-    n_between: int = 4
-    n_leapfrog: int = 8
     n_rungs: int = 16
 
 

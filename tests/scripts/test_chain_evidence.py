@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.ladders import Ladders
 from posterior.chain_evidence import chain_evidence
-from posterior.chains import Ladders
 from posterior.sampling import Model
 from systems.posteriors import EightSchools, Parameter, Posterior, normal_log_density
 
@@ -19,7 +19,9 @@ def ladders(posterior, n_ladders=32, n_draws=100):
     ]
     x = torch.stack(draws).reshape(len(BETAS), n_ladders, n_draws, -1).numpy()
     ones = np.ones(len(BETAS))
-    return Ladders(betas=BETAS, x=x, acceptance=ones, swaps=ones[1:], n_round_trips=100)
+    return Ladders(
+        name="beta", values=BETAS, x=x, acceptance=ones, swaps=ones[1:], n_round_trips=100
+    )
 
 
 def test_it_is_the_exact_evidence():
@@ -42,8 +44,7 @@ def test_draws_without_likelihood_count_at_the_prior_alone():
     stream = torch.Generator().manual_seed(4)
     x = torch.randn(2, 8, 200, 1, generator=stream, dtype=torch.float64).numpy()
     x[1] = np.abs(x[1])
-    given = Ladders(betas=np.array([0.0, 1.0]), x=x, acceptance=np.ones(2), swaps=np.ones(1),
-                    n_round_trips=10)  # fmt: skip
+    given = Ladders("beta", np.array([0.0, 1.0]), x, np.ones(2), np.ones(1), 10)
     found = chain_evidence(given, Model(posterior, posterior, None), np.array([0.0, 1.0]))
     assert found.values[0] == 0
     assert found.values[1] == pytest.approx(np.log(0.5), abs=4 * found.errors[1])
