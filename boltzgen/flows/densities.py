@@ -9,6 +9,8 @@ from boltzgen.base import Bijection, Density
 from boltzgen.checks import check_at_least
 from boltzgen.random import draw_normal, draw_uniform
 
+_OFF_CENTRE = 1e-3
+
 
 class ScaledBase(Density):
     """Independent latents: normal with variance c / c0, or uniform on the circle.
@@ -73,7 +75,7 @@ class CentredNormal(Density):
     """Normal configurations of N particles whose centre is at the origin.
 
     A density on the (N - 1) n dimensions that are left: log p = -r^2 / 2 - (N - 1) n / 2 log 2 pi,
-    r^2 the sum of all squares.
+    r^2 the sum of all squares. What is not centred has no density there: an error.
 
     Args:
         n_particles: N, at least 2.
@@ -91,6 +93,10 @@ class CentredNormal(Density):
         self.n_free = (n_particles - 1) * n_dims
 
     def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:
+        if len(x) and bool(x.mean(1).abs().max() > _OFF_CENTRE * (1 + x.abs().max())):
+            raise ValueError(
+                f"x: expected centred configurations, got a centre of {x.mean(1).abs().max():.2g}"
+            )
         return -0.5 * (x.square().sum((1, 2)) + self.n_free * math.log(2 * math.pi))
 
     def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

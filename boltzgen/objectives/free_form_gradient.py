@@ -6,7 +6,7 @@ from torch import Generator, Tensor, nn
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
 from boltzgen.objectives.free_form import as_free_form
-from boltzgen.objectives.groups import group_by_control
+from boltzgen.objectives.groups import deviations_from_means
 from boltzgen.objectives.points import PointSource
 from boltzgen.objectives.slopes import energy_and_first_slope
 from boltzgen.protocols import Batch, FreeForm, LossTerms, Target
@@ -120,7 +120,7 @@ class FreeFormControlGradient(nn.Module):
         estimates = control_slopes(
             flow, x, c, n_probes=self.n_probes, generator=generator, offset=self.offset
         )
-        first, second = (_deviation(each + wanted, allowed, c) for each in estimates)
+        first, second = (deviations_from_means(each + wanted, allowed, c) for each in estimates)
         count = allowed.sum().clamp_min(1)
         loss = 0.5 * (first * second).sum() / count
         metrics = {
@@ -128,15 +128,6 @@ class FreeFormControlGradient(nn.Module):
             "trade_forbidden": 1 - allowed.to(x.dtype).mean(),
         }
         return LossTerms(loss, metrics)
-
-
-def _deviation(values: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
-    """Allowed values (B,) minus the mean of those of the same control, 0 for the others."""
-    n_groups, member = group_by_control(c)
-    known = torch.where(allowed, values, 0.0)
-    sums = known.new_zeros(n_groups).index_add(0, member, known.detach())
-    counts = known.new_zeros(n_groups).index_add(0, member, allowed.to(known.dtype))
-    return torch.where(allowed, known - (sums / counts.clamp_min(1))[member], 0.0)
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:

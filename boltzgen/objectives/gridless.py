@@ -5,11 +5,11 @@ References:
 """
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from boltzgen.base import Density
 from boltzgen.objectives.derivatives import ControlDerivative, ExactDerivative
-from boltzgen.objectives.groups import group_by_control
+from boltzgen.objectives.groups import deviations_from_means
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.objectives.points import PointSource
 from boltzgen.objectives.slopes import energy_and_first_slope
@@ -60,8 +60,7 @@ class GridlessControlGradient(nn.Module):
         allowed = (energy != torch.inf) & ~slope.isinf()
         wanted = torch.where(allowed, (c[:, 0] + self.derivative.offset) * slope, 0.0)
         known = self.derivative(density, x, c)
-        total = torch.where(allowed, known.slope + wanted, 0.0)
-        deviation = torch.where(allowed, total - _means(total.detach(), allowed, c), 0.0)
+        deviation = deviations_from_means(known.slope + wanted, allowed, c)
         count = allowed.sum().clamp_min(1)
         loss = self.penalty(deviation).sum() / count
         metrics = {
@@ -70,12 +69,3 @@ class GridlessControlGradient(nn.Module):
             "trade_forbidden": 1 - allowed.to(x.dtype).mean(),
         }
         return LossTerms(loss, metrics)
-
-
-def _means(values: Tensor, allowed: Tensor, c: Tensor) -> Tensor:
-    """For each value (B,) the mean of the allowed ones at the same control; 0 for none."""
-    n_groups, member = group_by_control(c)
-    zeros = values.new_zeros(n_groups)
-    sums = zeros.index_add(0, member, values)
-    counts = zeros.index_add(0, member, allowed.to(values.dtype))
-    return (sums / counts.clamp_min(1))[member]

@@ -1,10 +1,10 @@
 """Log-variance divergence: log w should be the same at all points of one control."""
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from boltzgen.base import Density
-from boltzgen.objectives.groups import group_by_control
+from boltzgen.objectives.groups import deviations_from_medians
 from boltzgen.objectives.penalties import Huber, Penalty
 from boltzgen.objectives.points import PointSource
 from boltzgen.protocols import Batch, LossTerms, Target
@@ -55,18 +55,10 @@ class LogVariance(nn.Module):
         log_q = density.log_prob(x, c)
         allowed = energy != torch.inf
         log_w = torch.where(allowed, -energy, 0.0) - log_q
-        middle = _medians(log_w.detach().masked_fill(~allowed, torch.nan), c)
-        deviation = torch.where(allowed, log_w - middle, 0.0)
+        deviation = deviations_from_medians(log_w, allowed, c)
         count = allowed.sum().clamp_min(1)
         metrics = {
             f"{self.name}_rms": (deviation.detach().square().sum() / count).sqrt(),
             f"{self.name}_forbidden": 1 - allowed.to(x.dtype).mean(),
         }
         return LossTerms(self.penalty(deviation).sum() / count, metrics)
-
-
-def _medians(values: Tensor, c: Tensor) -> Tensor:
-    """For each value (B,) the median of those at the same control, NaN left out; 0 for none."""
-    n_groups, member = group_by_control(c)
-    medians = torch.stack([values[member == k].nanmedian() for k in range(n_groups)])
-    return medians.nan_to_num(0.0)[member]

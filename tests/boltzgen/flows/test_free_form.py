@@ -213,6 +213,13 @@ def test_more_probes_than_dimensions_are_refused(generator):
         flow.probes(2, 10, like=torch.zeros(1, N, DIMS), generator=generator)
 
 
+def test_what_is_not_centred_has_no_density(generator):
+    flow, c = graph_flow(generator), controls(3, generator)
+    x = flow.sample(c, generator=generator)
+    with pytest.raises(ValueError, match="expected centred configurations, got a centre of 0.5"):
+        flow.log_prob(x + 0.5, c)
+
+
 def test_bad_arguments_are_named(generator):
     with pytest.raises(ValueError, match=r"features: expected shape \(4, F\), got \(3, 1\)"):
         EquivariantGraph(
