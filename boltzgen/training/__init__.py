@@ -4,8 +4,11 @@ from boltzgen.training.averaging import WeightAverage
 from boltzgen.training.batches import BatchSource, RandomBatches
 from boltzgen.training.checkpoint import load_checkpoint, run_with_checkpoints, save_checkpoint
 from boltzgen.training.loop import StepRecord, TrainConfig, Trainer
+from boltzgen.training.watch import LikelihoodWatch, Watched
 
 __all__ = [
+    "LikelihoodWatch",
+    "Watched",
     "BatchSource",
     "RandomBatches",
     "StepRecord",

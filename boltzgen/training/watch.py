@@ -1,0 +1,92 @@
+"""Whether the likelihood follows the loss, for losses that are none."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from boltzgen.base import Density
+from boltzgen.checks import check_at_least
+from boltzgen.protocols import Batch
+
+_MOST_Z = 3.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One look.
+
+    Args:
+        step: When.
+        loss: Mean of the loss since the last look.
+        nll: Mean of -log q over the held-out data, in nats; +inf where one of them has no density.
+        error: Its standard error.
+    """
+
+    step: int
+    loss: float
+    nll: float
+    error: float
+
+
+class LikelihoodWatch:
+    """Compares the exact likelihood of held-out data with a loss that stands for it.
+
+    The surrogate of a free-form flow goes on falling where encoder and decoder drift apart, while
+    the likelihood gets worse. Every look takes the exact -log q of the same data, so that the
+    change since the best look is known much better than either.
+
+    Args:
+        held_out: Data that are not trained on.
+        every: Steps between looks.
+
+    Raises:
+        ValueError: There are fewer than two data, or every is below 1.
+    """
+
+    def __init__(self, held_out: Batch, *, every: int) -> None:
+        check_at_least("held_out", len(held_out.x), 2)
+        check_at_least("every", every, 1)
+        self.held_out, self.every = held_out, every
+        self.looks: list[Watched] = []
+        self._losses: list[float] = []
+        self._best: tuple[Watched, Tensor] | None = None
+        self._last: Tensor | None = None
+
+    def __call__(self, density: Density, step: int, loss: float) -> Watched | None:
+        """Take a step's loss into account; look, if it is time to."""
+        self._losses.append(loss)
+        if step % self.every:
+            return None
+        with torch.no_grad():
+            rows = -density.log_prob(self.held_out.x, self.held_out.c).double().cpu()
+        mean = float(rows.mean())
+        error = float(rows.std()) / math.sqrt(len(rows)) if math.isfinite(mean) else math.inf
+        look = Watched(step, sum(self._losses) / len(self._losses), mean, error)
+        self._losses = []
+        self.looks.append(look)
+        self._last = rows
+        if self._best is None or mean < self._best[0].nll:
+            self._best = look, rows
+        return look
+
+    @property
+    def warning(self) -> str | None:
+        """What to say if the loss has gone on falling since the best likelihood, which has not."""
+        if self._best is None or self._last is None:
+            return None
+        (best, rows), last = self._best, self.looks[-1]
+        if not last.loss < best.loss or last.step == best.step:
+            return None
+        change = self._last - rows
+        rise = float(change.mean())
+        error = float(change.std()) / math.sqrt(len(change))
+        if math.isfinite(rise) and not rise > _MOST_Z * error:
+            return None
+        return (
+            f"From step {best.step} to {last.step} the loss fell from {best.loss:.4g} to "
+            f"{last.loss:.4g} while the negative log-likelihood of held-out data rose by "
+            f"{rise:.3g} nats: the loss no longer stands for it; give the reconstruction more "
+            "weight or stop there."
+        )
