@@ -223,7 +223,8 @@ def draw_deviations(
     colours = mpl.colormaps[_DIVERGING_MAP].with_extremes(bad=EMPTY)
     ax.grid(visible=False)
     image = ax.imshow(shown, cmap=colours, vmin=-highest, vmax=highest, aspect="auto")
-    ax.figure.colorbar(image, ax=ax, label="difference / σ", fraction=0.05, pad=0.02, aspect=40)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02, aspect=40)
+    bar.set_label("difference / σ", labelpad=8)
     if shown.size <= _MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(z.T):
             if not np.isnan(value):

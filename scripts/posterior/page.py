@@ -44,7 +44,7 @@ _OBJECTIVES = {
 _MOST_ROWS = 8
 _EXPLAIN_AGREEMENT = (
     " The table has the largest difference of a mean or a standard deviation (sd) in combined "
-    "standard errors, p of chi-square over all components as if they were independent, and the "
+    "standard errors, p of chi-square over all components with their correlations, and the "
     "accuracy of a classifier (C2ST) that tells flow from reference: 1/2 where it cannot."
 )
 
@@ -193,7 +193,8 @@ def _evidence_section(story: PosteriorStory) -> Section:
     return Section(
         title="Evidence",
         text="log Z(β), the log of the integral of L^β times the prior. Importance sampling and "
-        "the mixture of flows have the same samples, the integral of log L has others.",
+        "the mixture of flows have the same samples, the integral of log L has others, and MBAR of the "
+        "chains, where they were run, has nothing of the flow.",
         figures=evidence_figures(story),
         tables=tables,
     )
