@@ -193,8 +193,8 @@ def _evidence_section(story: PosteriorStory) -> Section:
     return Section(
         title="Evidence",
         text="log Z(β), the log of the integral of L^β times the prior. Importance sampling and "
-        "the mixture of flows have the same samples, the integral of log L has others, and MBAR of the "
-        "chains, where they were run, has nothing of the flow.",
+        "the mixture of flows have the same samples, the integral of log L has others, and MBAR "
+        "of the chains, where they were run, has nothing of the flow.",
         figures=evidence_figures(story),
         tables=tables,
     )
