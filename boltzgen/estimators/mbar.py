@@ -11,7 +11,7 @@ import numpy as np
 from boltzgen.checks import check_float64, check_positive
 from boltzgen.errors import NonFiniteError, NotConvergedError
 from boltzgen.estimators.resampling import Estimate
-from boltzgen.estimators.solver import pymbar
+from boltzgen.estimators.solver import pymbar, quiet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,8 @@ def mbar(u_kn: np.ndarray, n_k: np.ndarray, *, tolerance: float = 1e-6) -> FreeE
     """
     counts = check_u_kn(u_kn, n_k)
     check_positive("tolerance", tolerance)
-    solved = pymbar.MBAR(u_kn, counts, rseed=0, relative_tolerance=min(1e-7, tolerance))
+    with quiet():
+        solved = pymbar.MBAR(u_kn, counts, rseed=0, relative_tolerance=min(1e-7, tolerance))
     weights = np.exp(np.asarray(solved.Log_W_nk))
     sampled = counts > 0
     residual = float(np.abs(weights[:, sampled].sum(0) - 1.0).max())

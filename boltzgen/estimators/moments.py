@@ -9,13 +9,16 @@ from boltzgen.estimators.resampling import check_blocks, sum_blocks
 from boltzgen.estimators.tails import pareto_khat
 from boltzgen.estimators.weights import normalise
 
+_TAILS = (3.0, 1.0, 0.5)
+
 
 @dataclass(frozen=True)
 class Moments:
     """Mean and standard deviation of P components, each of shape (P,), with standard errors.
 
     The covariances are those of the estimates, (P, P); components that go together have errors that
-    go together. The k-hats are those of w |a - m| and w (a - m)^2 (`pareto_khat`): 0.7 and more
+    go together. The k-hats are those of w |a - m| and w (a - m)^2, the least over tails of three
+    sizes (`pareto_khat`), as a small mode far away looks heavy at one of them alone: 0.7 and more
     says that the tail of the component and of the weights together is too heavy for the error, and
     1 that the moment itself may not exist, as the mean of a Cauchy distribution.
     """
@@ -89,9 +92,13 @@ def _khats(w: np.ndarray, centred: np.ndarray, power: int) -> np.ndarray:
     """k-hat of w |a - m|^power of each component, (P,); -inf for a constant."""
     with np.errstate(divide="ignore"):
         terms = np.log(w)[:, None] + power * np.log(np.abs(centred))
-    return np.array(
-        [-np.inf if np.isneginf(column).all() else pareto_khat(column) for column in terms.T]
-    )
+    found = [
+        -np.inf
+        if np.isneginf(column).all()
+        else min(pareto_khat(column, size=size) for size in _TAILS)
+        for column in terms.T
+    ]
+    return np.array(found)
 
 
 def _covariance(shares: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:

@@ -9,14 +9,15 @@ _LEAST_TAIL = 5
 _PRIOR_TAIL, _PRIOR_SHAPE = 10.0, 0.5
 
 
-def pareto_khat(log_w: np.ndarray) -> float:
+def pareto_khat(log_w: np.ndarray, *, size: float = 3.0) -> float:
     """Shape of a generalised Pareto distribution fitted to the largest weights.
 
-    The M = min(0.2 N, 3 sqrt N) largest weights are fitted; k < 1/2 means that the weights have a
-    variance, k < 1 a mean; estimates are usable in practice up to k = 0.7.
+    The M = min(0.2 N, size sqrt N) largest weights are fitted; k < 1/2 means that the weights have
+    a variance, k < 1 a mean; estimates are usable in practice up to k = 0.7.
 
     Args:
         log_w: Log-weights up to a constant, shape (N,).
+        size: Of the tail; 3 is that of the literature.
 
     Returns:
         k-hat; -inf where the tail weights are all equal (no tail at all), +inf where fewer than
@@ -29,7 +30,7 @@ def pareto_khat(log_w: np.ndarray) -> float:
         Vehtari, Simpson, Gelman, Yao & Gabry, Pareto smoothed importance sampling, JMLR 25 (2024).
     """
     check_log_weights("log_w", log_w)
-    n_tail = int(np.ceil(min(0.2 * log_w.size, 3.0 * np.sqrt(log_w.size))))
+    n_tail = int(np.ceil(min(0.2 * log_w.size, size * np.sqrt(log_w.size))))
     ordered = np.sort(log_w - log_w.max())
     cutoff = max(ordered[-n_tail - 1], np.log(np.finfo(np.float64).tiny))
     tail = ordered[ordered > cutoff]

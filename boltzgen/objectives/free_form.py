@@ -104,6 +104,37 @@ class Reconstruction:
         share: float = self.start ** (1 - step / self.length)
         return share
 
+    def __call__(  # noqa: PLR0913
+        self,
+        density: FreeForm,
+        x: Tensor,
+        c: Tensor,
+        *,
+        step: int,
+        generator: Generator,
+        back: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted mean squares at x (B, *E) and c (B, C), and each of them as a metric.
+
+        Args:
+            density: Encoder f and decoder g.
+            x: Data.
+            c: Their controls, which latents are decoded with as well.
+            step: For the schedule.
+            generator: Of the latents.
+            back: g(f(x)), where it is known.
+        """
+        if back is None:
+            back = density.decode(density.encode(x, c), c)
+        gap = _square(x - back).mean()
+        loss, metrics = self.data * gap, {"reconstruction": gap.detach()}
+        if self.latent > 0:
+            z = density.base.sample(c, generator=generator)
+            missed = _square(z - density.encode(density.decode(z, c), c)).mean()
+            loss = loss + self.latent * missed
+            metrics["latent_reconstruction"] = missed.detach()
+        return self.share(step) * loss, metrics
+
 
 class FreeFormLikelihood(nn.Module):
     """Mean of -log p(f(x)) - surrogate + weight |x - g(f(x))|^2 over the batch.
@@ -135,16 +166,11 @@ class FreeFormLikelihood(nn.Module):
             flow, batch.x, batch.c, n_probes=self.n_probes, generator=generator
         )
         value = (-flow.base.log_prob(found.z, batch.c) - found.log_volume).mean()
-        gap = _square(batch.x - found.back).mean()
-        share = self.reconstruction.share(step)
-        loss = value + share * self.reconstruction.data * gap
-        metrics = {"free_form_surrogate": value.detach(), "reconstruction": gap.detach()}
-        if self.reconstruction.latent > 0:
-            z = flow.base.sample(batch.c, generator=generator)
-            missed = _square(z - flow.encode(flow.decode(z, batch.c), batch.c)).mean()
-            loss = loss + share * self.reconstruction.latent * missed
-            metrics["latent_reconstruction"] = missed.detach()
-        return LossTerms(loss, metrics)
+        gap, metrics = self.reconstruction(
+            flow, batch.x, batch.c, step=step, generator=generator, back=found.back
+        )
+        metrics["free_form_surrogate"] = value.detach()
+        return LossTerms(value + gap, metrics)
 
 
 def as_free_form(density: Density) -> FreeForm:

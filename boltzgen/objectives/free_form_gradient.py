@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
-from boltzgen.objectives.free_form import as_free_form
+from boltzgen.objectives.free_form import Reconstruction, as_free_form
 from boltzgen.objectives.groups import deviations_from_means
 from boltzgen.objectives.points import PointSource
 from boltzgen.objectives.slopes import energy_and_first_slope
@@ -87,9 +87,13 @@ class FreeFormControlGradient(nn.Module):
     product is not bounded as a Huber penalty would be, since that would bring the bias back:
     begin after maximum likelihood and keep the clip of the gradient.
 
+    TRADE moves the encoder alone; where no data are, the decoder follows by the reconstruction at
+    these points, which is a part of the loss.
+
     Args:
         target: The target; its first control is the one along which q is carried.
         points: Where to look; at least two points to a control.
+        reconstruction: Weights of the reconstruction beside TRADE.
         n_probes: Probes to each of the two estimates.
         offset: Added to the control before its logarithm is taken.
 
@@ -98,19 +102,26 @@ class FreeFormControlGradient(nn.Module):
     """
 
     def __init__(
-        self, target: Target, points: PointSource, *, n_probes: int = 1, offset: float = 0.0
+        self,
+        target: Target,
+        points: PointSource,
+        reconstruction: Reconstruction | None = None,
+        *,
+        n_probes: int = 1,
+        offset: float = 0.0,
     ) -> None:
         super().__init__()
         if not target.control_names:
             raise ValueError("target: expected at least one control, got none")
         check_at_least("n_probes", n_probes, 1)
         self.target, self.points = target, points
+        self.reconstruction = reconstruction or Reconstruction()
         self.n_probes, self.offset = n_probes, offset
 
     def forward(
         self, density: Density, batch: Batch, *, step: int, generator: Generator
     ) -> LossTerms:
-        """Mean product of the two deviations at fresh points."""
+        """Mean product of the two deviations at fresh points, and the reconstruction there."""
         flow = as_free_form(density)
         x, c = self.points(density, batch, generator=generator)
         with torch.no_grad():
@@ -122,12 +133,13 @@ class FreeFormControlGradient(nn.Module):
         )
         first, second = (deviations_from_means(each + wanted, allowed, c) for each in estimates)
         count = allowed.sum().clamp_min(1)
-        loss = 0.5 * (first * second).sum() / count
-        metrics = {
-            "trade": loss.detach(),
+        trade = 0.5 * (first * second).sum() / count
+        gap, metrics = self.reconstruction(flow, x, c, step=step, generator=generator)
+        return LossTerms(trade + gap, {
+            "trade": trade.detach(),
             "trade_forbidden": 1 - allowed.to(x.dtype).mean(),
-        }
-        return LossTerms(loss, metrics)
+            **{f"trade_{name}": value for name, value in metrics.items()},
+        })  # fmt: skip
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:

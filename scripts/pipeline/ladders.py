@@ -20,6 +20,7 @@ from pipeline.console import ProgressBar
 _ACCEPTANCE = 0.8
 _STEP = 0.1
 _SWAPPED = 0.1
+_LEAST_HELD_OUT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class Ladders:
         return self.x[near[0]] if near.size else None
 
     def to_learn(self, value: float) -> np.ndarray:
-        """Draws of the first three quarters of the ladders at a rung, for training."""
+        """Draws of the first three quarters of the ladders, all but four or more, for training."""
         found = self.at(value)
         if found is None:
             raise ValueError(f"{self.name}: expected a rung of the ladder, got {value}")
@@ -82,7 +83,7 @@ class Ladders:
 
     @property
     def _n_held_out(self) -> int:
-        return max(2, self.x.shape[1] // 4)
+        return max(_LEAST_HELD_OUT, self.x.shape[1] // 4)
 
     @property
     def warnings(self) -> list[str]:

@@ -9,15 +9,15 @@ from posterior.results import Route
 from posterior.sampling import Model
 
 _N_GROUPS = 8
-_N_DRAWS = 50
+_N_DRAWS = 25
 
 
 def chain_evidence(ladders: Ladders, model: Model, betas: np.ndarray) -> Route:
     """Log Z at rungs of the ladders, with Z = 1 at beta = 0, where every ladder begins.
 
     A draw x of any rung has the energy -beta log L(x) plus something that all rungs share, so that
-    one log-likelihood a draw is all that MBAR needs. The ladders are independent: the error is that
-    of the mean over groups of them, each with an MBAR of its own, whatever the correlation in time.
+    one log-likelihood a draw is all that MBAR needs. The ladders are independent: the error is
+    the jackknife's over groups of them, whatever the correlation in time.
 
     Args:
         ladders: Draws at rungs, the first of them at beta = 0.
@@ -30,13 +30,12 @@ def chain_evidence(ladders: Ladders, model: Model, betas: np.ndarray) -> Route:
     log_likelihood = model.log_likelihood(torch.from_numpy(x.reshape(-1, x.shape[-1])))
     by_ladder = log_likelihood.reshape(n_rungs, n_ladders, -1)
     at = np.searchsorted(ladders.values, betas - 1e-12)
-    found = np.stack(
-        [
-            -_free_energies(by_ladder[:, group], ladders.values)[at]
-            for group in np.array_split(np.arange(n_ladders), n_groups)
-        ]
-    )
-    return Route(found.mean(0), found.std(0, ddof=1) / np.sqrt(n_groups))
+    values = -_free_energies(by_ladder, ladders.values)[at]
+    groups = np.array_split(np.arange(n_ladders), n_groups)
+    without = np.stack([
+        -_free_energies(np.delete(by_ladder, group, axis=1), ladders.values)[at] for group in groups
+    ])  # fmt: skip
+    return Route(values, np.sqrt((n_groups - 1) * without.var(0)))
 
 
 def _free_energies(log_likelihood: np.ndarray, betas: np.ndarray) -> np.ndarray:

@@ -117,6 +117,10 @@ def configure(arguments: argparse.Namespace, posterior: Posterior) -> PosteriorC
             raise ValueError(
                 f"--arviz: needs {' and '.join(missing)}: pip install 'boltzgen-flows[posteriors]'"
             )
+    if arguments.points and objective == "backward-kl":
+        raise ValueError("--points: backward-kl has no such points")
+    if arguments.chains or objective in ("draws", "backward-kl"):
+        _require_gradient(posterior, "--chains" if arguments.chains else f"--objective {objective}")
     preset: Preset = PRESETS[arguments.preset]
     steps = arguments.steps or preset.n_steps
     offset = 0.0
@@ -174,6 +178,19 @@ def _check_objective(
     if objective in ("simulations", "draws") and not low <= 1 <= high:
         raise ValueError(f"--beta: {objective} are at 1, expected a range that holds it, got "
                          f"{low:g}:{high:g}")  # fmt: skip
+
+
+def _require_gradient(posterior: Posterior, option: str) -> None:
+    """Require a likelihood that autograd can differentiate."""
+    x = first_draws(posterior, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    y = torch.zeros(2, len(posterior.observed), dtype=x.dtype) if posterior.observed else None
+    why = f"{option} differentiates it, expected operations of torch on its parameters"
+    try:
+        found = posterior.log_likelihood(x, y)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"log_likelihood: {why}; they fail: {error}") from error
+    if not found.requires_grad:
+        raise ValueError(f"log_likelihood: {why}, got a value that does not depend on them")
 
 
 def _observation(

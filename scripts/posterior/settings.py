@@ -168,7 +168,7 @@ PRESETS = {
     "smoke": Preset(
         n_steps=60, n_data=2000, flow=FlowConfig(n_layers=4, n_hidden=32, n_blocks=1, n_bins=8),
         chains=ChainConfig(
-            n_ladders=8, n_tuning=50, n_burn_in=50, n_steps=100, n_between=2, n_leapfrog=4,
+            n_ladders=16, n_tuning=50, n_burn_in=50, n_steps=100, n_between=2, n_leapfrog=4,
             n_rungs=6,
         ),
         evaluation=EvaluationConfig(

@@ -13,6 +13,7 @@ from posterior.results import AtBeta, Calibration, OverObservations, ProposalCha
 _LEAST_P = 0.01
 _MOST_Z = 4.0
 _PRIOR = 1e-3
+_MOST_NAMED = 4
 _LARGE = 1.0
 """Error of a log evidence, in nats, from which on a route is of no use."""
 
@@ -72,23 +73,30 @@ def _of_prior(point: AtBeta) -> list[str]:
 
 
 def _of_tails(points: Sequence[AtBeta], labels: Sequence[str]) -> list[str]:
-    """Moments that have no error because they may not exist, as under a Cauchy prior."""
+    """Moments that have no error since they may not exist, as under a Cauchy prior.
+
+    Where the weights themselves are not to be trusted, that is said already.
+    """
     found = []
+    sound = [point for point in points if reliable(point.khat)]
     for name, errors in (
-        ("mean", [point.mean_error for point in points]),
-        ("standard deviation", [point.spread_error for point in points]),
+        ("mean", [point.mean_error for point in sound]),
+        ("standard deviation", [point.spread_error for point in sound]),
     ):
-        for column, label in enumerate(labels):
-            betas = [
-                f"{point.beta:.4g}"
-                for point, error in zip(points, errors, strict=True)
-                if np.isnan(error[column])
-            ]
-            if betas:
-                found.append(
-                    f"The tail of {label} is too heavy for an error of its {name} at beta = "
-                    f"{', '.join(betas)}; it is shown without one and compared with nothing."
-                )
+        unknown = np.isnan(np.array(errors).reshape(len(sound), len(labels)))
+        if not unknown.any():
+            continue
+        columns = np.flatnonzero(unknown.any(0))
+        where = [
+            f"{labels[column]} (beta = "
+            f"{', '.join(f'{sound[row].beta:.4g}' for row in np.flatnonzero(unknown[:, column]))})"
+            for column in columns[:_MOST_NAMED]
+        ]
+        more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
+        found.append(
+            f"Tails, times their weights, are too heavy for an error of the {name} of "
+            f"{', '.join(where)}{more}: shown without one and compared with nothing."
+        )
     return found
 
 

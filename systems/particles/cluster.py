@@ -78,7 +78,7 @@ class ParticleCluster(ThermalTarget):
         sphere times the integral of |y|^(n - 1) exp(-U / T).
 
         Raises:
-            ValueError: There are more than two, or T is not positive.
+            ValueError: There are more than two, T is not positive, or nothing holds them together.
         """
         check_positive("T", T)
         if self.n_particles != 2:
@@ -88,6 +88,11 @@ class ParticleCluster(ThermalTarget):
         exponent = (n - 1) * np.log(radii) - self._potential_at(radii) / T
         top = exponent.max()
         inside = radii[exponent > top - _MOST_UNLIKELY / 2]
+        if inside[-1] == radii[-1]:
+            raise ValueError(
+                f"oscillator: two particles at T = {T:g} reach beyond {radii[-1]:g}; expected a "
+                "potential that holds them together"
+            )
         low, high = float(inside[0]), float(inside[-1])
         low = 0.0 if low == radii[0] else low
         edges = np.linspace(low, high, 65)

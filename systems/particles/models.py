@@ -118,5 +118,6 @@ class LennardJonesCluster(ParticleCluster):
 
     def pair_potential(self, square: Tensor) -> Tensor:
         """The potential of squared distances; +inf at 0."""
-        sixth = (self.r_m**2 / square) ** 3
-        return self.epsilon * sixth * (sixth - 2)
+        apart = square > 0
+        sixth = (self.r_m**2 / torch.where(apart, square, 1.0)) ** 3
+        return torch.where(apart, self.epsilon * sixth * (sixth - 2), torch.inf)

@@ -30,14 +30,20 @@ def test_a_moment_without_an_error_is_named(points):
     changed = (points[0], replace(points[1], spread_error=unknown))
     (text,) = warnings_of(changed, {}, None, None, None, labels=LABELS)
     assert text == (
-        "The tail of tau is too heavy for an error of its standard deviation at beta = 1; it is "
-        "shown without one and compared with nothing."
+        "Tails, times their weights, are too heavy for an error of the standard deviation of tau "
+        "(beta = 1): shown without one and compared with nothing."
     )
+
+
+def test_it_is_not_named_where_the_weights_are_bad_anyway(points):
+    changed = replace(points[1], spread_error=np.full(2, np.nan), khat=0.9)
+    (text,) = warnings_of((points[0], changed), {}, None, None, None, labels=LABELS)
+    assert "k-hat of the weights is 0.90" in text
 
 
 def test_tails_decide_which_errors_are_known():
     rng = np.random.default_rng(4)
-    moments = weighted_moments(np.stack([rng.normal(size=4000), rng.standard_cauchy(4000)], 1))
+    moments = weighted_moments(np.stack([rng.normal(size=40_000), rng.standard_cauchy(40_000)], 1))
     mean, spread = known_errors(moments)
     np.testing.assert_array_equal(np.isnan(mean), [False, True])
     np.testing.assert_array_equal(np.isnan(spread), [False, True])

@@ -166,6 +166,7 @@ def test_sizes_reach_the_settings():
         (("--bins", "1"), "--bins: expected 2 to 400"),
         (("--points", "32"), "--points: expected POWERSxSAMPLES"),
         (("--points", "4x1"), "with two samples or more"),
+        (("--objective", "backward-kl", "--points", "4x4"), "backward-kl has no such points"),
     ],
 )
 def test_bad_arguments_are_one_line(words, because, refuses, tmp_path):
@@ -194,6 +195,17 @@ def test_bad_arguments_are_one_line(words, because, refuses, tmp_path):
             "posterior = Posterior(lambda v: v['a'][:, None], lambda v: -v['a'] ** 2,"
             " [Parameter('a')])\n",
             "log_likelihood: expected a tensor of shape",
+        ),
+        (
+            "posterior = Posterior(lambda v: -v['a'].detach() ** 2, lambda v: -v['a'] ** 2,"
+            " [Parameter('a')])\n",
+            "--objective draws differentiates it, expected operations of torch on its parameters, "
+            "got a value",
+        ),
+        (
+            "posterior = Posterior(lambda v: torch.from_numpy(-v['a'].numpy() ** 2),"
+            " lambda v: -v['a'] ** 2, [Parameter('a')])\n",
+            "on its parameters; they fail: Can't call numpy()",
         ),
     ],
 )

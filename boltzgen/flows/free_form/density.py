@@ -14,14 +14,14 @@ from boltzgen.random import draw_normal
 
 _ATTACHED = 2
 """Newton steps that keep a graph; k of them give derivatives right up to order 2^k - 1."""
-_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 
 class Preimage(NamedTuple):
     """Latents of given x, found by Newton's method from the encoder's guess.
 
     Attributes:
-        z: (B, *E).
+        z: (B, *E); 0 where none was found.
         log_volume: log|det| of the decoder there, (B,).
         error: Largest |decoder(z) - x| of a row, (B,).
         found: Whether that is within the tolerance, (B,).
@@ -44,15 +44,16 @@ class FreeFormFlow(Density):
     decoder folds, so that x has several z, log_prob counts one of them: `round_trip` measures both.
 
     A decoder that moves along with its input, decoder(z + a) = decoder(z) + a for a shift a of all
-    particles, has the same determinant on the space of centred x as on all of it, so that with
-    `CentredNormal` as base the density is that of centred configurations.
+    particles, and that keeps the centre where it is, has the same determinant on the space of
+    centred x as on all of it, so that with `CentredNormal` as base the density is that of centred
+    configurations.
 
     Args:
         encoder: Module (x, c) -> z, shapes (B, *E), (B, C) -> (B, *E).
         decoder: Module (z, c) -> x.
         base: Density of z.
-        tolerance: Largest error of a component of x for z to count as found; in units of x.
-            Default: 1e-9 in float64, 1e-4 in float32.
+        tolerance: Largest error of a component of x for z to count as found, times 1 + the largest
+            |component| of x. Default: 1e-10 in float64, 1e-4 in float32.
         n_newton: Newton steps at most.
 
     References:
@@ -76,9 +77,15 @@ class FreeFormFlow(Density):
         self.encoder, self.decoder, self.base = encoder, decoder, base
         self.tolerance, self.n_newton = tolerance, n_newton
 
-    def tolerance_of(self, dtype: torch.dtype) -> float:
-        """Largest error of a component of x for its latent to count as found."""
-        return self.tolerance or _TOLERANCE[dtype]
+    def tolerance_of(self, x: Tensor) -> Tensor:
+        """Largest error of a component of each x for its latent to count as found, (B,).
+
+        Raises:
+            ValueError: x is neither float32 nor float64.
+        """
+        if x.dtype not in _TOLERANCE:
+            raise ValueError(f"x: expected float32 or float64, got {x.dtype}")
+        return (self.tolerance or _TOLERANCE[x.dtype]) * (1 + x.abs().flatten(1).amax(1))
 
     def encode(self, x: Tensor, c: Tensor) -> Tensor:
         """The encoder's z, (B, *E): close to, but not, the one that x is decoded from."""
@@ -118,18 +125,20 @@ class FreeFormFlow(Density):
 
         The steps that keep a graph run only where autograd records one.
         """
-        tolerance = self.tolerance_of(x.dtype)
+        tolerance = self.tolerance_of(x.detach())
         with torch.no_grad():
             guess = self.encode(x, c)
         solved = solve(
             self.decode, x.detach(), c.detach(), guess, tolerance=tolerance, n_steps=self.n_newton
         )
-        z = solved.z
+        found = (solved.error <= tolerance) & tolerance.isfinite()
+        z = torch.where(found.reshape(-1, *[1] * (x.dim() - 1)), solved.z, 0.0)
         if torch.is_grad_enabled():
             for _ in range(_ATTACHED):
-                z = z + newton_direction(linearise(self.decode, z, c), x)
-        here = linearise(self.decode, z, c)
-        return Preimage(z, here.log_volume, solved.error, solved.error <= tolerance)
+                here = linearise(self.decode, z, c).within(found)
+                z = z + newton_direction(here, x)
+        volume = linearise(self.decode, z, c).within(found).log_volume
+        return Preimage(z, volume, solved.error, found)
 
     def encoded(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """The encoder's z (B, *E) and its own log-density of x, (B,): the one that is trained.

@@ -25,6 +25,15 @@ class Linearised(NamedTuple):
         """log|det| of the Jacobian, (B,); -inf where it is singular."""
         return torch.linalg.slogdet(self.jacobian)[1]
 
+    def within(self, rows: Tensor) -> "Linearised":
+        """The same with the identity as Jacobian of all rows but these, bool (B,).
+
+        A singular matrix would make the gradients of all rows NaN, used or not.
+        """
+        n = self.jacobian.shape[-1]
+        identity = torch.eye(n, dtype=self.jacobian.dtype, device=self.jacobian.device)
+        return Linearised(self.value, torch.where(rows[:, None, None], self.jacobian, identity))
+
 
 def linearise(network: Map, x: Tensor, c: Tensor) -> Linearised:
     """Value and Jacobian of a network, by D products with tangents (forward mode), in chunks.
@@ -63,7 +72,7 @@ class Solved(NamedTuple):
 
 @torch.no_grad()
 def solve(
-    network: Map, x: Tensor, c: Tensor, start: Tensor, *, tolerance: float, n_steps: int
+    network: Map, x: Tensor, c: Tensor, start: Tensor, *, tolerance: Tensor, n_steps: int
 ) -> Solved:
     """Solve network(z, c) = x by Newton's method, with steps halved until the error falls.
 
@@ -72,7 +81,7 @@ def solve(
         x: Its wanted values, (B, *E).
         c: Controls, (B, C).
         start: First guess, (B, *E).
-        tolerance: A row is solved once the error is below this.
+        tolerance: A row is solved once its error is below its own, (B,).
         n_steps: Newton steps at most.
     """
     z, error = start.clone(), _error(network(start, c), x)
@@ -106,11 +115,14 @@ def _step(network: Map, x: Tensor, c: Tensor, z: Tensor) -> Solved:
 
 
 def newton_direction(here: Linearised, x: Tensor) -> Tensor:
-    """J^-1 (x - value), (B, *E); zero in rows whose Jacobian is singular."""
-    gap = (x - here.value).flatten(1)
-    found, failed = torch.linalg.solve_ex(here.jacobian, gap[..., None])
-    usable = (failed == 0)[:, None] & found[..., 0].isfinite().all(1, keepdim=True)
-    return torch.where(usable, found[..., 0], 0.0).reshape(x.shape)
+    """J^-1 (x - value), (B, *E); zero in rows whose Jacobian is singular or not finite."""
+    with torch.no_grad():
+        trial, failed = torch.linalg.solve_ex(here.jacobian, (x - here.value).flatten(1)[..., None])
+        usable = (failed == 0) & trial.isfinite().all((1, 2))
+    column = usable.reshape(-1, *[1] * (x.dim() - 1))
+    gap = torch.where(column, x - here.value, 0.0).flatten(1)
+    found: Tensor = torch.linalg.solve(here.within(usable).jacobian, gap[..., None])
+    return found.reshape(x.shape)
 
 
 def _error(value: Tensor, x: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ from torch import Generator, Tensor
 
 from boltzgen.checks import check_at_least, check_controls, check_event
 from boltzgen.flows.free_form.density import FreeFormFlow
+from boltzgen.flows.free_form.jacobians import linearise
 
 _NINETY_NINE = 0.99
 _SAME = 100.0
-"""Latents that differ by more than this many tolerances are two."""
+"""So many tolerances apart, seen through the Jacobian, latents are two."""
 
 
 class Errors(NamedTuple):
@@ -34,6 +35,8 @@ class RoundTrip:
             nats.
         n_points: N.
         n_lost: Points x for which no latent was found: the density there is 0.
+        n_lost_samples: The same of g(z) for draws z, whose density is not 0: the encoder's guesses
+            are too poor for Newton's method.
         n_folded: Draws z whose g(z) was found to come from another latent as well: the decoder is
             not one-to-one, and the density there counts too little.
         stretch: Of the tail.
@@ -45,13 +48,14 @@ class RoundTrip:
     log_density_gap: Errors
     n_points: int
     n_lost: int
+    n_lost_samples: int
     n_folded: int
     stretch: float
 
     @property
     def is_one_to_one(self) -> bool:
         """Whether nothing was lost and nothing folded."""
-        return self.n_lost == 0 and self.n_folded == 0
+        return self.n_lost == self.n_lost_samples == self.n_folded == 0
 
     def __str__(self) -> str:
         named = {
@@ -62,7 +66,10 @@ class RoundTrip:
             f"{name} {found.median:.2g} (1 % above {found.high:.2g}, largest {found.largest:.2g})"
             for name, found in named.items()
         ]
-        lost = f"{self.n_lost} lost and {self.n_folded} folded of {self.n_points}"
+        lost = (
+            f"{self.n_lost} points and {self.n_lost_samples} samples lost, {self.n_folded} folded "
+            f"of {self.n_points}"
+        )
         return "; ".join([*rows, lost])
 
 
@@ -94,16 +101,18 @@ def round_trip(
     by_decoder = flow.base.log_prob(preimage.z, c) - preimage.log_volume
     z = flow.base.sample(c, generator=generator)
     tail = stretch * z
-    again = flow.preimage(flow.decode(z, c), c)
-    moved = _largest(again.z - z)
-    far = moved > _SAME * flow.tolerance_of(x.dtype) * (1 + _largest(z))
+    sent = flow.decode(z, c)
+    again = flow.preimage(sent, c)
+    moved = linearise(flow.decode, again.z, c).jacobian @ (again.z - z).flatten(1)[..., None]
+    far = _largest(moved) > _SAME * flow.tolerance_of(sent)
     return RoundTrip(
         data=_errors(_largest(x - back)),
-        latent=_errors(_largest(z - flow.encode(flow.decode(z, c), c))),
+        latent=_errors(_largest(z - flow.encode(sent, c))),
         tail=_errors(_largest(tail - flow.encode(flow.decode(tail, c), c))),
         log_density_gap=_errors((by_encoder - by_decoder).abs()[preimage.found]),
         n_points=len(x),
         n_lost=int((~preimage.found).sum()),
+        n_lost_samples=int((~again.found).sum()),
         n_folded=int((again.found & far).sum()),
         stretch=stretch,
     )  # fmt: skip

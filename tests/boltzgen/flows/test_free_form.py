@@ -109,6 +109,47 @@ def test_what_the_decoder_cannot_reach_has_no_density():
     assert log_prob[1].item() == -math.inf
 
 
+class _Cube(nn.Module):
+    """weight z^3, whose Jacobian is singular at 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones((), dtype=F64))
+
+    def forward(self, z, c):
+        return self.weight * z**3
+
+
+def test_rows_without_a_latent_do_not_spoil_the_gradients_of_others():
+    decoder = _Cube()
+    flow = FreeFormFlow(_Curve(-0.5), decoder, StandardNormal((1,), 1))
+    x, c = torch.tensor([[8.0], [0.0], [torch.inf]], dtype=F64), torch.ones(3, 1, dtype=F64)
+    flow.log_prob(x[[0, 2]], c[:2])[0].backward()
+    both = decoder.weight.grad.clone()
+    decoder.weight.grad = None
+    flow.log_prob(x[:1], c[:1]).sum().backward()
+    assert both.isfinite()
+    assert torch.equal(both, decoder.weight.grad)
+
+
+def test_large_configurations_are_found_in_single_precision(generator):
+    networks = [_Linear(1 / 3000.0), _Linear(3000.0)]
+    flow = FreeFormFlow(*networks, StandardNormal((2,), 1))
+    x, log_q = flow.sample_and_log_prob(torch.ones(500, 1), generator=generator)
+    torch.testing.assert_close(flow.log_prob(x, torch.ones(500, 1)), log_q, rtol=0, atol=1e-3)
+    with pytest.raises(ValueError, match="expected float32 or float64"):
+        flow.log_prob(x.bfloat16(), torch.ones(500, 1).bfloat16())
+
+
+class _Linear(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x, c):
+        return self.factor * x
+
+
 def test_the_encoders_density_is_that_of_its_own_change_of_variables(generator):
     flow, c = field_flow(generator), controls(5, generator)
     x = torch.randn(5, 3, generator=generator, dtype=F64)
@@ -134,7 +175,9 @@ def test_newton_halves_its_steps_where_they_overshoot():
         return z.atan()
 
     x = torch.tensor([[1.4]], dtype=F64)
-    found = solve(steep, x, x, torch.full_like(x, -3.0), tolerance=1e-10, n_steps=50)
+    found = solve(
+        steep, x, x, torch.full_like(x, -3.0), tolerance=torch.tensor([1e-10]).double(), n_steps=50
+    )
     assert found.z.item() == pytest.approx(math.tan(1.4), rel=1e-6)
     assert found.error.item() <= 1e-10
 

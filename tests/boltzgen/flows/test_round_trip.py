@@ -72,6 +72,32 @@ def test_folds_are_counted(generator):
     assert not found.is_one_to_one
 
 
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_to_one_decoders_of_any_scale_do_not_fold(factor, dtype, generator):
+    flow = FreeFormFlow(Scale(0.8 / factor), Bent(factor), StandardNormal((1,), 1))
+    x, c = flow.sample(torch.ones(500, 1, dtype=dtype), generator=generator), torch.ones(500, 1)
+    found = round_trip(flow, x, c.to(dtype), generator=generator)
+    assert (found.n_lost, found.n_lost_samples, found.n_folded) == (0, 0, 0)
+
+
+class Bent(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, z, c):
+        return self.factor * (z + 0.2 * z.tanh())
+
+
+def test_samples_that_newtons_method_does_not_find_are_counted(generator):
+    flow = FreeFormFlow(Scale(60.0), _Bounded(), StandardNormal((1,), 1))
+    x, c = data(generator)
+    found = round_trip(flow, 0.1 * x.clamp(-3, 3), c, generator=generator)
+    assert found.n_lost_samples > 100
+    assert not found.is_one_to_one
+
+
 def test_points_out_of_reach_are_counted(generator):
     flow = FreeFormFlow(Scale(1.0), _Bounded(), StandardNormal((1,), 1))
     x, c = data(generator)
@@ -90,7 +116,7 @@ def test_it_reads_as_one_line(generator):
     x, c = data(generator, n=50, dims=3)
     text = str(round_trip(flow, x, c, generator=generator))
     assert "\n" not in text
-    assert text.endswith("0 lost and 0 folded of 50")
+    assert text.endswith("0 points and 0 samples lost, 0 folded of 50")
     assert "log-densities differ by" in text
 
 

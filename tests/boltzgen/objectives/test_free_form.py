@@ -6,19 +6,25 @@ import pytest
 import torch
 from torch import nn
 
-from boltzgen.flows import StandardNormal
-from boltzgen.flows.free_form import FreeFormFlow
+from boltzgen.flows import CentredNormal, LogRatio, StandardNormal
+from boltzgen.flows.free_form import FreeFormFlow, ResidualField
 from boltzgen.objectives import (
     ControlPoints,
     ExactDerivative,
     FreeFormControlGradient,
     FreeFormLikelihood,
     LogUniform,
+    Ramp,
     Reconstruction,
+    Term,
+    Weighted,
     control_slopes,
     free_form_surrogate,
 )
 from boltzgen.protocols import Batch
+from boltzgen.random import seeded
+from boltzgen.training import RandomBatches, TrainConfig, Trainer
+from systems.particles import HarmonicCluster
 from systems.toys import HarmonicWell
 from tests.boltzgen.flows.test_free_form import field_flow
 
@@ -191,7 +197,8 @@ class Scaled(nn.Module):
         self.factor = nn.Parameter(torch.tensor(factor, dtype=F64))
 
     def forward(self, x, c):
-        return x * c ** (0.5 * self.power * self.factor)
+        width = c ** (0.5 * self.power * self.factor)
+        return x * width.reshape(-1, *[1] * (x.dim() - 1))
 
 
 def trade(n_samples=8):
@@ -204,6 +211,46 @@ def test_trade_is_zero_at_the_answer(generator):
     batch = Batch(torch.zeros(1, 2, dtype=F64), torch.ones(1, 1, dtype=F64))
     found = trade()(flow, batch, step=0, generator=generator)
     assert abs(found.metrics["trade"].item()) < 1e-20
+
+
+def test_trade_is_zero_at_the_answer_for_particles_too(generator):
+    """Probes and samples are centred; the scaling is exact there."""
+    flow = FreeFormFlow(Scaled(-1), Scaled(1), CentredNormal(3, 2, 1))
+    points = ControlPoints(LogUniform(0.5, 2.0), n_controls=16, n_samples=8)
+    objective = FreeFormControlGradient(HarmonicCluster(3, 2), points)
+    batch = Batch(torch.zeros(1, 3, 2, dtype=F64), torch.ones(1, 1, dtype=F64))
+    found = objective(flow, batch, step=0, generator=generator).metrics
+    assert abs(found["trade"].item()) < 1e-20
+    assert found["trade_reconstruction"].item() < 1e-20
+
+
+def test_trade_carries_both_networks_to_other_temperatures(generator):
+    """Maximum likelihood at T = 1 alone leaves the other temperatures as random as weights are."""
+    well, encoding = HarmonicWell(n_dims=2, stiffness=4.0), LogRatio(torch.ones(1))
+    with seeded(generator):
+        networks = [ResidualField(2, encoding, n_hidden=16, n_blocks=1) for _ in range(2)]
+    flow = FreeFormFlow(*networks, StandardNormal((2,), 1))
+    x = well.sample_exact(1.0, 4000, generator=generator).float()
+    points = ControlPoints(LogUniform(0.5, 2.0), n_controls=8, n_samples=8)
+    learn = Reconstruction(30.0)
+    carry = FreeFormControlGradient(well, points, learn)
+    terms = [
+        Term("likelihood", FreeFormLikelihood(learn)),
+        Term("trade", carry, 1.0, Ramp(100, 50)),
+    ]
+    trainer = Trainer(
+        flow, Weighted(terms), RandomBatches(x, torch.ones(len(x), 1), batch_size=128),
+        TrainConfig(n_steps=600, learning_rate=5e-3), generator=generator,
+    )  # fmt: skip
+    for _ in trainer:
+        pass
+    flow.double()
+    for temperature in (0.5, 1.0, 2.0):
+        c = torch.full((2000, 1), temperature, dtype=F64)
+        with torch.no_grad():
+            draws, log_q = flow.sample_and_log_prob(c, generator=generator)
+        w = (-well.energy(draws, temperature) - log_q).softmax(0)
+        assert 1 / w.square().sum() > 0.85 * len(w)
 
 
 def test_trade_is_the_variance_of_the_residual_elsewhere(generator):

@@ -105,6 +105,17 @@ def test_distances_are_those_of_all_pairs():
     assert found.tolist() == pytest.approx([2.0] * 4 + [2 * math.sqrt(2)] * 2)
 
 
+def test_forces_of_overlapping_atoms_are_no_nan():
+    x = torch.zeros(1, 3, 3, dtype=F64, requires_grad=True)
+    (force,) = torch.autograd.grad(LennardJonesCluster(3).energy(x, 1.0).sum(), x)
+    assert force.isfinite().all()
+
+
+def test_what_nothing_holds_together_has_no_partition_function():
+    with pytest.raises(ValueError, match="reach beyond 1000"):
+        LennardJonesCluster(2, oscillator=0.0).two_particle_moments(1.0)
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="n_particles: expected a whole number of at least 2"):
         LennardJonesCluster(1)
