@@ -12,6 +12,7 @@ from boltzgen.estimators.conditional import (
     conditional_free_energies,
     mixture_free_energies,
 )
+from boltzgen.estimators.convergence import split_rhat
 from boltzgen.estimators.derived import function_of_means
 from boltzgen.estimators.gamma_method import GammaEstimate, gamma_method
 from boltzgen.estimators.histograms import Populations
@@ -66,6 +67,7 @@ from boltzgen.estimators.weights import (
 )
 
 __all__ = [
+    "split_rhat",
     "ALANINE_BASINS",
     "Basin",
     "ClassifierTest",

@@ -284,8 +284,12 @@ def _chains_section(results: PosteriorResults, chains: ProposalChains) -> Sectio
     row = [
         f"{chains.beta:.4g}", f"{n_chains} x {n_steps}", f"{100 * chains.acceptance:.1f}",
         quote(chains.tau.value, chains.tau.error), chains.label or "-",
+        f"{chains.n_effective:.0f}", f"{chains.rhat:.3f}",
     ]  # fmt: skip
-    header = ["β", "chains x steps", "accepted / %", "longest τ / steps", "component"]
+    header = [
+        "β", "chains x steps", "accepted / %", "longest τ / steps", "component", "effective draws",
+        "split R-hat",
+    ]  # fmt: skip
     return Section(
         title="Flow as proposal",
         text="Metropolis-Hastings chains whose proposals are independent draws of the flow sample "

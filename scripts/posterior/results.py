@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from boltzgen.estimators import Coverage, Estimate, Uniformity
+from boltzgen.estimators import Coverage, Estimate, Uniformity, split_rhat
 from posterior.settings import PosteriorConfig
 
 
@@ -181,6 +181,18 @@ class ProposalChains:
     tau: Estimate
     label: str
     theta: np.ndarray
+
+    @property
+    def rhat(self) -> float:
+        """Largest split R-hat of a component."""
+        return max(
+            split_rhat(np.ascontiguousarray(each)) for each in np.moveaxis(self.theta, -1, 0)
+        )
+
+    @property
+    def n_effective(self) -> float:
+        """Independent draws that all chains stand for, of the slowest component."""
+        return self.theta[..., 0].size / max(1.0, 2 * self.tau.value)
 
 
 @dataclass(frozen=True)

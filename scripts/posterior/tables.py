@@ -214,6 +214,8 @@ def _chains(chains: ProposalChains) -> dict[str, object]:
         "tau": finite(chains.tau.value),
         "tau_error": finite(chains.tau.error),
         "component": chains.label,
+        "rhat": finite(chains.rhat),
+        "n_effective": finite(chains.n_effective),
     }
 
 
@@ -348,5 +350,9 @@ def _print_calibration(calibration: Calibration) -> None:
 
 def _print_chains(chains: ProposalChains) -> None:
     tau = _tight(quote(chains.tau.value, chains.tau.error))
-    row = [f"{chains.beta:.4g}", f"{100 * chains.acceptance:.1f}", tau, chains.label or "-"]
-    print_table("Flow as proposal", ["β", "accepted %", "longest τ / steps", "of"], [row])
+    row = [
+        f"{chains.beta:.4g}", f"{100 * chains.acceptance:.1f}", tau, chains.label or "-",
+        f"{chains.n_effective:.0f}", f"{chains.rhat:.3f}",
+    ]  # fmt: skip
+    header = ["β", "accepted %", "longest τ / steps", "of", "effective draws", "R-hat"]
+    print_table("Flow as proposal", header, [row])
