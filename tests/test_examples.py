@@ -28,7 +28,23 @@ def check_my_posterior(printed):
     assert abs(value + 11.63558) < 4 * error
 
 
-CHECKS = {"quickstart.py": check_quickstart, "my_posterior.py": check_my_posterior}
+def check_free_form(printed):
+    """Log Z agrees with the quadrature within its error, the networks are one-to-one."""
+    certificate, _, *lines = printed.splitlines()
+    assert certificate.endswith("0 points and 0 samples lost, 0 folded of 500")
+    assert len(lines) == 3
+    for line in lines:
+        temperature, found, error, exact, share = map(float, line.split())
+        assert 0 < error < 0.05, temperature
+        assert abs(found - exact) < 4 * error, temperature
+        assert share > 0.3, temperature
+
+
+CHECKS = {
+    "free_form.py": check_free_form,
+    "my_posterior.py": check_my_posterior,
+    "quickstart.py": check_quickstart,
+}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
