@@ -39,10 +39,15 @@ def chain_evidence(ladders: Ladders, model: Model, betas: np.ndarray) -> Route:
 
 
 def _free_energies(log_likelihood: np.ndarray, betas: np.ndarray) -> np.ndarray:
-    """Free energies of all rungs, (K,), from log L of draws of each, (K, ladders, draws)."""
+    """Free energies of all rungs, (K,), from log L of draws of each, (K, ladders, draws).
+
+    Log L is taken from its largest value on: the solver begins at equal free energies, and is slow
+    where they are far from that.
+    """
     flat = log_likelihood.reshape(len(betas), -1)
-    values = flat.ravel()
+    top = flat.max()
+    values = flat.ravel() - top
     with np.errstate(invalid="ignore"):
         u_kn = -betas[:, None] * values
     u_kn[betas == 0] = 0.0
-    return mbar(u_kn, np.full(len(betas), flat.shape[1])).f_k
+    return mbar(u_kn, np.full(len(betas), flat.shape[1])).f_k - betas * top

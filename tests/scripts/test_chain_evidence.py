@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from pipeline.ladders import Ladders
 from posterior.chain_evidence import chain_evidence
@@ -34,18 +35,21 @@ def test_it_is_the_exact_evidence():
 
 
 def test_draws_without_likelihood_count_at_the_prior_alone():
-    """x uniform on (-1, 1) a priori, L = 1 above 0: Z = 1/2 at every power above 0."""
+    """x normal a priori, L = exp(x) above 0 and 0 below: Z = sqrt(e) Phi(1) at beta = 1."""
 
     def log_likelihood(values):
-        return torch.where(values["x"] > 0, 0.0, -torch.inf).double()
+        x = values["x"]
+        return torch.where(x > 0, x, -torch.inf)
 
     posterior = Posterior(log_likelihood, lambda v: normal_log_density(v["x"], 0.0, 1.0),
                           [Parameter("x")])  # fmt: skip
-    stream = torch.Generator().manual_seed(4)
-    x = torch.randn(2, 8, 200, 1, generator=stream, dtype=torch.float64).numpy()
-    x[1] = np.abs(x[1])
+    stream, n = torch.Generator().manual_seed(4), 8 * 200
+    prior, other = torch.randn(2, 2 * n, generator=stream, dtype=torch.float64)
+    above = (1 + other)[other > -1][:n]
+    x = torch.stack([prior[:n], above]).reshape(2, 8, 200, 1).numpy()
     given = Ladders("beta", np.array([0.0, 1.0]), x, np.ones(2), np.ones(1), 10)
     found = chain_evidence(given, Model(posterior, posterior, None), np.array([0.0, 1.0]))
     assert found.values[0] == 0
-    assert found.values[1] == pytest.approx(np.log(0.5), abs=4 * found.errors[1])
+    expected = 0.5 + stats.norm.logcdf(1)
+    assert found.values[1] == pytest.approx(expected, abs=4 * found.errors[1])
     assert 0 < found.errors[1] < 0.1
