@@ -34,7 +34,7 @@ class Surrogate(NamedTuple):
 def free_form_surrogate(
     density: FreeForm, x: Tensor, c: Tensor, *, n_probes: int, generator: Generator
 ) -> Surrogate:
-    """mean_k v_k' f'(x) [g'(z) v_k], the bracket held fixed, with z = f(x): Draxler et al., eq. 6.
+    """mean_k v_k' f'(x) [g'(z) v_k], the bracket held fixed, with z = f(x).
 
     The gradient of log|det f'| is tr((grad f') f'^-1), and g' = f'^-1; E[v v'] = 1 makes a trace of
     it. The probes of one x are orthogonal and of length sqrt(D), so that D probes give the trace
