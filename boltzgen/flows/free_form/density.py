@@ -105,7 +105,11 @@ class FreeFormFlow(Density):
         Raises:
             ValueError: More probes than dimensions are asked for.
         """
-        n_free = self.base.n_free if isinstance(self.base, CentredNormal) else like[0].numel()
+        n_free = (
+            self.base.n_free
+            if isinstance(self.base, CentredNormal)
+            else math.prod(self.event_shape)
+        )
         if not 1 <= n_probes <= n_free:
             raise ValueError(f"n_probes: expected 1 to {n_free}, got {n_probes}")
         shape = (n_rows, n_probes, *self.event_shape)

@@ -1,5 +1,6 @@
 """Whole Jacobians of networks, their determinants, and Newton's method with them."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ def linearise(network: Map, x: Tensor, c: Tensor) -> Linearised:
         x: Where, (B, *E).
         c: Controls, (B, C).
     """
-    n_rows, n_features = len(x), x[0].numel()
+    n_rows, n_features = len(x), math.prod(x.shape[1:])
     basis = torch.eye(n_features, dtype=x.dtype, device=x.device)
 
     def column(direction: Tensor) -> Tensor:

@@ -60,6 +60,12 @@ def test_log_prob_is_that_of_the_samples_whatever_the_encoder(build, generator):
         assert (flow.encode(x, c) - flow.preimage(x, c).z).abs().max() > 0.01
 
 
+def test_no_rows_are_no_error(generator):
+    flow, c = field_flow(generator), torch.ones(0, 1, dtype=F64)
+    x, log_q = flow.sample_and_log_prob(c, generator=generator)
+    assert (x.shape, log_q.shape, flow.log_prob(x, c).shape) == ((0, 3), (0,), (0,))
+
+
 def test_samples_without_density_are_the_same(generator):
     flow, c = field_flow(generator), controls(20, generator)
     streams = [torch.Generator().manual_seed(3) for _ in range(2)]
