@@ -35,7 +35,9 @@ def main() -> None:
     well, temperature = DoubleWell2D(), LogRatio(torch.tensor([1.0]))
     x = well.sample_exact(1.0, 20_000, generator=data).float()
     with seeded(weights):
-        encoder, decoder = (ResidualField(2, temperature, n_hidden=64, n_blocks=2) for _ in "fg")
+        encoder, decoder = (
+            ResidualField(2, temperature, n_hidden=64, n_blocks=2) for _ in range(2)
+        )
     flow = FreeFormFlow(encoder, decoder, StandardNormal((2,), 1))
 
     inverse = Reconstruction(50.0)

@@ -67,7 +67,6 @@ from boltzgen.estimators.weights import (
 )
 
 __all__ = [
-    "split_rhat",
     "ALANINE_BASINS",
     "Basin",
     "ClassifierTest",
@@ -123,6 +122,7 @@ __all__ = [
     "resample",
     "reverse_ess",
     "slope_table",
+    "split_rhat",
     "statistical_inefficiency",
     "thermodynamic_integration",
     "thermodynamics",

@@ -52,14 +52,14 @@ def free_form_surrogate(
     z = density.encode(leaf, c)
     total = x.new_zeros(len(x))
     for probe in probes:
-        pushed = _pushed(density, z.detach(), c, probe)
+        pushed = decoded_along(density, z.detach(), c, probe)
         (pulled,) = torch.autograd.grad(z, leaf, probe, create_graph=True)
         total = total + (pulled * pushed).flatten(1).sum(1)
     return Surrogate(z, density.decode(z, c), total / n_probes)
 
 
 @torch.no_grad()
-def _pushed(density: FreeForm, z: Tensor, c: Tensor, direction: Tensor) -> Tensor:
+def decoded_along(density: FreeForm, z: Tensor, c: Tensor, direction: Tensor) -> Tensor:
     """Derivative of the decoder along a direction, (B, *E).
 
     Without a graph: a pass of its own costs less than one that records tangents with the values.

@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
-from boltzgen.objectives.free_form import Reconstruction, as_free_form
+from boltzgen.objectives.free_form import Reconstruction, as_free_form, decoded_along
 from boltzgen.objectives.groups import deviations_from_means
 from boltzgen.objectives.points import PointSource
 from boltzgen.objectives.slopes import energy_and_first_slope
@@ -55,11 +55,6 @@ def control_slopes(
     with torch.no_grad():
         z = density.encode(x, c)
 
-    def decoded(direction: Tensor) -> Tensor:
-        with torch.no_grad():
-            pushed: Tensor = torch.func.jvp(lambda at: density.decode(at, c), (z,), (direction,))[1]
-        return pushed
-
     def encoded(direction: Tensor, at: Tensor) -> Tensor:
         pushed: Tensor = torch.func.jvp(
             lambda own: density.encode(own, controls(at)), (x,), (direction,)
@@ -67,9 +62,9 @@ def control_slopes(
         return pushed
 
     def trace(probe: Tensor) -> Tensor:
-        pushed = decoded(probe)
+        pushed = decoded_along(density, z, c, probe)
         change: Tensor = torch.func.jvp(lambda at: encoded(pushed, at), (level,), (ones,))[1]
-        back = encoded(decoded(change.detach()), level)
+        back = encoded(decoded_along(density, z, c, change.detach()), level)
         own, other = _dot(probe, change), _dot(probe, back)
         return own - (other - other.detach())
 

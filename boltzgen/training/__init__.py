@@ -7,13 +7,13 @@ from boltzgen.training.loop import StepRecord, TrainConfig, Trainer
 from boltzgen.training.watch import LikelihoodWatch, Watched
 
 __all__ = [
-    "LikelihoodWatch",
-    "Watched",
     "BatchSource",
+    "LikelihoodWatch",
     "RandomBatches",
     "StepRecord",
     "TrainConfig",
     "Trainer",
+    "Watched",
     "WeightAverage",
     "load_checkpoint",
     "run_with_checkpoints",

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least, check_positive
 from boltzgen.flows.densities import CentredNormal, centred
-from boltzgen.flows.free_form.jacobians import Linearised, linearise, newton_direction, solve
+from boltzgen.flows.free_form.jacobians import by_row, linearise, newton_direction, solve
 from boltzgen.random import draw_normal
 
 _ATTACHED = 2
@@ -136,7 +136,7 @@ class FreeFormFlow(Density):
             self.decode, x.detach(), c.detach(), guess, tolerance=tolerance, n_steps=self.n_newton
         )
         found = (solved.error <= tolerance) & tolerance.isfinite()
-        z = torch.where(found.reshape(-1, *[1] * (x.dim() - 1)), solved.z, 0.0)
+        z = torch.where(by_row(found, x), solved.z, 0.0)
         if torch.is_grad_enabled():
             for _ in range(_ATTACHED):
                 here = linearise(self.decode, z, c).within(found)
@@ -149,7 +149,7 @@ class FreeFormFlow(Density):
 
         It is normalised where the encoder is one-to-one, but it is not the density of samples.
         """
-        here: Linearised = linearise(self.encode, x, c)
+        here = linearise(self.encode, x, c)
         return here.value, self.base.log_prob(here.value, c) + here.log_volume
 
     def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def _step(network: Map, x: Tensor, c: Tensor, z: Tensor) -> Solved:
     direction = newton_direction(here, x)
     share = torch.ones_like(before)
     for _ in range(_HALVINGS):
-        trial = z + share.reshape(-1, *[1] * (z.dim() - 1)) * direction
+        trial = z + by_row(share, z) * direction
         error = _error(network(trial, c), x)
         worse = ~(error < before)
         if not bool(worse.any()):
@@ -120,10 +120,14 @@ def newton_direction(here: Linearised, x: Tensor) -> Tensor:
     with torch.no_grad():
         trial, failed = torch.linalg.solve_ex(here.jacobian, (x - here.value).flatten(1)[..., None])
         usable = (failed == 0) & trial.isfinite().all((1, 2))
-    column = usable.reshape(-1, *[1] * (x.dim() - 1))
-    gap = torch.where(column, x - here.value, 0.0).flatten(1)
+    gap = torch.where(by_row(usable, x), x - here.value, 0.0).flatten(1)
     found: Tensor = torch.linalg.solve(here.within(usable).jacobian, gap[..., None])
     return found.reshape(x.shape)
+
+
+def by_row(values: Tensor, like: Tensor) -> Tensor:
+    """Values (B,) in a shape that spreads over rows, (B, 1, ...)."""
+    return values.reshape(-1, *[1] * (like.dim() - 1))
 
 
 def _error(value: Tensor, x: Tensor) -> Tensor:

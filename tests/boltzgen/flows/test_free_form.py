@@ -10,6 +10,7 @@ from boltzgen.flows import CentredNormal, LogRatio, StandardNormal, centred
 from boltzgen.flows.free_form import EquivariantGraph, FreeFormFlow, ResidualField
 from boltzgen.flows.free_form.jacobians import linearise, solve
 from boltzgen.random import seeded
+from tests.boltzgen.flows.maps import Bounded, Scale
 
 F64 = torch.float64
 N, DIMS = 4, 3
@@ -98,15 +99,8 @@ class _Curve(nn.Module):
         return x + self.size * c * x.tanh()
 
 
-class _Bounded(nn.Module):
-    """Reaches values between -1 and 1 alone."""
-
-    def forward(self, z, c):
-        return z.tanh()
-
-
 def test_what_the_decoder_cannot_reach_has_no_density():
-    flow = FreeFormFlow(_Curve(0.1), _Bounded(), StandardNormal((1,), 1))
+    flow = FreeFormFlow(_Curve(0.1), Bounded(), StandardNormal((1,), 1))
     x = torch.tensor([[0.5], [1.5]], dtype=F64)
     log_prob = flow.log_prob(x, torch.ones(2, 1, dtype=F64))
     z = math.atanh(0.5)
@@ -139,21 +133,12 @@ def test_rows_without_a_latent_do_not_spoil_the_gradients_of_others():
 
 
 def test_large_configurations_are_found_in_single_precision(generator):
-    networks = [_Linear(1 / 3000.0), _Linear(3000.0)]
+    networks = [Scale(1 / 3000.0), Scale(3000.0)]
     flow = FreeFormFlow(*networks, StandardNormal((2,), 1))
     x, log_q = flow.sample_and_log_prob(torch.ones(500, 1), generator=generator)
     torch.testing.assert_close(flow.log_prob(x, torch.ones(500, 1)), log_q, rtol=0, atol=1e-3)
     with pytest.raises(ValueError, match="expected float32 or float64"):
         flow.log_prob(x.bfloat16(), torch.ones(500, 1).bfloat16())
-
-
-class _Linear(nn.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x, c):
-        return self.factor * x
 
 
 def test_the_encoders_density_is_that_of_its_own_change_of_variables(generator):

@@ -8,18 +8,10 @@ from torch import nn
 
 from boltzgen.flows import StandardNormal
 from boltzgen.flows.free_form import FreeFormFlow, round_trip
+from tests.boltzgen.flows.maps import Bounded, Scale
 from tests.boltzgen.flows.test_free_form import field_flow
 
 F64 = torch.float64
-
-
-class Scale(nn.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x, c):
-        return self.factor * x
 
 
 class Fold(nn.Module):
@@ -91,7 +83,7 @@ class Bent(nn.Module):
 
 
 def test_samples_that_newtons_method_does_not_find_are_counted(generator):
-    flow = FreeFormFlow(Scale(60.0), _Bounded(), StandardNormal((1,), 1))
+    flow = FreeFormFlow(Scale(60.0), Bounded(), StandardNormal((1,), 1))
     x, c = data(generator)
     found = round_trip(flow, 0.1 * x.clamp(-3, 3), c, generator=generator)
     assert found.n_lost_samples > 100
@@ -99,16 +91,11 @@ def test_samples_that_newtons_method_does_not_find_are_counted(generator):
 
 
 def test_points_out_of_reach_are_counted(generator):
-    flow = FreeFormFlow(Scale(1.0), _Bounded(), StandardNormal((1,), 1))
+    flow = FreeFormFlow(Scale(1.0), Bounded(), StandardNormal((1,), 1))
     x, c = data(generator)
     found = round_trip(flow, x, c, generator=generator)
     assert found.n_lost == int((x.abs() >= 1).sum())
     assert not found.is_one_to_one
-
-
-class _Bounded(nn.Module):
-    def forward(self, z, c):
-        return z.tanh()
 
 
 def test_it_reads_as_one_line(generator):

@@ -4,28 +4,14 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from boltzgen.flows import StandardNormal
 from boltzgen.flows.free_form import FreeFormFlow
 from boltzgen.protocols import Batch
 from boltzgen.training import LikelihoodWatch
+from tests.boltzgen.flows.maps import Bounded, Scale
 
 F64 = torch.float64
-
-
-class Scale(nn.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x, c):
-        return self.factor * x
-
-
-class Bounded(nn.Module):
-    def forward(self, z, c):
-        return z.tanh()
 
 
 def flow_of(width):
