@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems": set(),
     "systems.units": set(),
     "systems.checks": set(),
+    "systems.cache": set(),
     "systems.thermal": {"systems.units", "systems.checks"},
     "systems.capped": {"systems.checks", "systems.thermal"},
     "systems.ledger": {"systems.units", "systems.checks"},
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems.lattices": _SYSTEM,
     "systems.particles": _SYSTEM,
     "systems.posteriors": _SYSTEM | {"systems.toys"},
-    "systems.molecules": _SYSTEM,
+    "systems.molecules": _SYSTEM | {"systems.cache"},
     "systems.charts": _SYSTEM,
 }
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.base import Bijection, Density
-from boltzgen.checks import check_at_least
+from boltzgen.checks import check_at_least, check_positive
 from boltzgen.random import draw_normal, draw_uniform
 
 _OFF_CENTRE = 1e-3
@@ -74,22 +74,28 @@ class StandardNormal(Density):
 class CentredNormal(Density):
     """Normal configurations of N particles whose centre is at the origin.
 
-    A density on the (N - 1) n dimensions that are left: log p = -r^2 / 2 - (N - 1) n / 2 log 2 pi,
-    r^2 the sum of all squares. What is not centred has no density there: an error.
+    A density on the (N - 1) n dimensions that are left: log p = -r^2 / 2 s^2
+    - (N - 1) n / 2 log 2 pi s^2, r^2 the sum of all squares. What is not centred has no density
+    there: an error.
 
     Args:
         n_particles: N, at least 2.
         n_dims: Dimension n of space.
         n_controls: C.
+        scale: s, the standard deviation of a free dimension, positive; in units of x.
 
     References:
         Koehler, Klein and Noe, Equivariant flows (2020), arXiv:2006.02425.
     """
 
-    def __init__(self, n_particles: int, n_dims: int, n_controls: int) -> None:
+    def __init__(
+        self, n_particles: int, n_dims: int, n_controls: int, *, scale: float = 1.0
+    ) -> None:
         check_at_least("n_particles", n_particles, 2)
         check_at_least("n_dims", n_dims, 1)
+        check_positive("scale", scale)
         super().__init__((n_particles, n_dims), n_controls)
+        self.scale = scale
         self.n_free = (n_particles - 1) * n_dims
 
     def _log_prob(self, x: Tensor, c: Tensor) -> Tensor:
@@ -97,10 +103,12 @@ class CentredNormal(Density):
             raise ValueError(
                 f"x: expected centred configurations, got a centre of {x.mean(1).abs().max():.2g}"
             )
-        return -0.5 * (x.square().sum((1, 2)) + self.n_free * math.log(2 * math.pi))
+        square = (x / self.scale).square().sum((1, 2))
+        return -0.5 * (square + self.n_free * math.log(2 * math.pi * self.scale**2))
 
     def _sample_and_log_prob(self, c: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        x = centred(draw_normal((len(c), *self.event_shape), like=c, generator=generator))
+        normal = draw_normal((len(c), *self.event_shape), like=c, generator=generator)
+        x = self.scale * centred(normal)
         return x, self._log_prob(x, c)
 
 

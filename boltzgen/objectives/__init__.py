@@ -17,6 +17,7 @@ from boltzgen.objectives.free_form import (
     free_form_surrogate,
 )
 from boltzgen.objectives.free_form_gradient import FreeFormControlGradient, control_slopes
+from boltzgen.objectives.free_form_reverse import FreeFormReverseKL
 from boltzgen.objectives.grid import CausalSampler, ControlGrid, log_spaced_grid
 from boltzgen.objectives.gridless import GridlessControlGradient
 from boltzgen.objectives.log_variance import LogVariance
@@ -48,6 +49,7 @@ __all__ = [
     "ForwardKL",
     "FreeFormControlGradient",
     "FreeFormLikelihood",
+    "FreeFormReverseKL",
     "GradientBalance",
     "GridlessControlGradient",
     "Huber",

@@ -58,7 +58,7 @@ class ReverseKL(nn.Module):
         x, log_q = density.sample_and_log_prob(c, generator=generator)
         if self.path_gradient:
             log_q = _frozen_log_prob(density, x, c)
-        energy = _energy_with_finite_force(self.target, x, c)
+        energy = energy_with_finite_force(self.target, x, c)
         regular, touched = regularise(energy, self.ceiling)
         loss = (log_q + regular).mean()
         metrics = {
@@ -68,7 +68,7 @@ class ReverseKL(nn.Module):
         return LossTerms(loss, metrics)
 
 
-def _energy_with_finite_force(target: Target, x: Tensor, c: Tensor) -> Tensor:
+def energy_with_finite_force(target: Target, x: Tensor, c: Tensor) -> Tensor:
     """Energy whose gradient is zero where it is +inf, also if a target's own is NaN there."""
     held = x.view_as(x)
     energy = target.energy(held, c)

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from boltzgen.kernels import HMC, ChainState, DualAveraging, ExchangeState, ReplicaExchange, tune
+from systems.cache import ChunkStore, derive_seed, settings_key
 from systems.molecules import (
     MolecularSystem,
     Plan,
@@ -26,7 +27,6 @@ from systems.molecules import (
     check_ladder,
     minimised_positions,
 )
-from systems.molecules.cache import ChunkStore, derive_seed, settings_key
 from systems.units import GAS_CONSTANT
 
 _TARGETS: dict[tuple[str, bool], TensorTarget] = {}

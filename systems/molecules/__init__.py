@@ -3,10 +3,10 @@
 The only package here that imports openmm.
 """
 
-from systems.molecules.cache import default_cache_dir
+from systems.cache import CorruptCacheError, default_cache_dir
 from systems.molecules.definition import MolecularSystem
 from systems.molecules.dynamics import DynamicsSettings, simulate
-from systems.molecules.errors import CorruptCacheError, SimulationError
+from systems.molecules.errors import SimulationError
 from systems.molecules.evaluation import fastest_platform, minimised_positions
 from systems.molecules.loading import from_amber, from_pdb, from_xml
 from systems.molecules.mixing import MixingReport, check_mixing

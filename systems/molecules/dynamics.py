@@ -15,16 +15,17 @@ from pathlib import Path
 import numpy as np
 import openmm
 
-from systems.checks import check_positive
-from systems.molecules.cache import (
+from systems.cache import (
     ChunkStore,
+    CorruptCacheError,
     derive_seed,
     read_arrays,
     settings_key,
     write_arrays,
 )
+from systems.checks import check_positive
 from systems.molecules.definition import MolecularSystem
-from systems.molecules.errors import CorruptCacheError, SimulationError
+from systems.molecules.errors import SimulationError
 from systems.molecules.evaluation import check_platform, platform_properties
 from systems.molecules.trajectories import TrajectorySet, check_temperature, mean_and_error
 from systems.molecules.workers import Progress, run_all

@@ -1,8 +1,4 @@
-"""Errors of simulations and of their caches; bad arguments raise ValueError."""
-
-
-class CorruptCacheError(RuntimeError):
-    """A cached file is truncated, damaged or not what its name says."""
+"""Errors of simulations; bad arguments raise ValueError."""
 
 
 class SimulationError(RuntimeError):

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from systems.cache import ChunkStore, CorruptCacheError, settings_key
 from systems.checks import check_positive
-from systems.molecules.cache import ChunkStore, settings_key
 from systems.molecules.definition import MolecularSystem
-from systems.molecules.errors import CorruptCacheError
 from systems.molecules.workers import Job, Progress, Task, run_all
 
 _FORMAT = 2

@@ -13,8 +13,8 @@ import openmm
 from openmm import app, unit
 from openmm.app import replicaexchangesampler
 
+from systems.cache import ChunkStore, derive_seed, settings_key
 from systems.checks import check_positive
-from systems.molecules.cache import ChunkStore, derive_seed, settings_key
 from systems.molecules.definition import MolecularSystem
 from systems.molecules.errors import SimulationError
 from systems.molecules.evaluation import fastest_platform, platform_properties

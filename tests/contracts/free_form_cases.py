@@ -11,6 +11,7 @@ from boltzgen.objectives import (
     ControlPoints,
     FreeFormControlGradient,
     FreeFormLikelihood,
+    FreeFormReverseKL,
     LogUniform,
     Reconstruction,
 )
@@ -40,6 +41,10 @@ def trade() -> FreeFormControlGradient:
     return FreeFormControlGradient(DoubleWell2D(), points)
 
 
+def reverse() -> FreeFormReverseKL:
+    return FreeFormReverseKL(DoubleWell2D(), LogUniform(0.5, 1.0), n_samples=16, n_probes=2)
+
+
 def jacobi(x: Tensor) -> Tensor:
     """Coordinates of three centred particles in the plane: (n, 3, 2) -> (n, 4)."""
     pair = (x[:, 0] - x[:, 1]) / math.sqrt(2)
@@ -55,5 +60,6 @@ DENSITIES = {
 
 OBJECTIVES = {
     "FreeFormLikelihood": ObjectiveCase(likelihood, of_numbers, well_batch),
+    "FreeFormReverseKL": ObjectiveCase(reverse, of_numbers, well_batch),
     "FreeFormControlGradient": ObjectiveCase(trade, of_numbers, well_batch),
 }

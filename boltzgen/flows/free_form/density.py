@@ -130,11 +130,10 @@ class FreeFormFlow(Density):
         The steps that keep a graph run only where autograd records one.
         """
         tolerance = self.tolerance_of(x.detach())
-        with torch.no_grad():
-            guess = self.encode(x, c)
         solved = solve(
-            self.decode, x.detach(), c.detach(), guess, tolerance=tolerance, n_steps=self.n_newton
-        )
+            self.decode, self.encode, x.detach(), c.detach(), tolerance=tolerance,
+            n_steps=self.n_newton,
+        )  # fmt: skip
         found = (solved.error <= tolerance) & tolerance.isfinite()
         z = torch.where(by_row(found, x), solved.z, 0.0)
         if torch.is_grad_enabled():

@@ -13,6 +13,8 @@ Map = Callable[[Tensor, Tensor], Tensor]
 _COLUMNS = 2**15
 """Rows times tangents that are pushed through a network at once."""
 _HALVINGS = 8
+_REFINEMENTS, _FALL = 40, 0.5
+"""Corrections without a Jacobian at most, and by what each has to shrink the error."""
 
 
 class Linearised(NamedTuple):
@@ -73,30 +75,46 @@ class Solved(NamedTuple):
 
 @torch.no_grad()
 def solve(
-    network: Map, x: Tensor, c: Tensor, start: Tensor, *, tolerance: Tensor, n_steps: int
+    network: Map, inverse: Map, x: Tensor, c: Tensor, *, tolerance: Tensor, n_steps: int
 ) -> Solved:
-    """Solve network(z, c) = x by Newton's method, with steps halved until the error falls.
+    """Solve network(z, c) = x, from a guess by a network that nearly undoes it.
+
+    First z <- z + inverse(x) - inverse(network(z)), which needs no Jacobian, as long as that
+    halves the error of a row; then Newton's method, with steps halved until the error falls.
 
     Args:
         network: The network.
-        x: Its wanted values, (B, *E).
+        inverse: Of the guess.
+        x: Wanted values of the network, (B, *E).
         c: Controls, (B, C).
-        start: First guess, (B, *E).
         tolerance: A row is solved once its error is below its own, (B,).
         n_steps: Newton steps at most.
     """
-    z, error = start.clone(), _error(network(start, c), x)
+    goal = inverse(x, c)
+    best = Solved(goal.clone(), _error(network(goal, c), x))
+    rows = (~(best.error <= tolerance)).nonzero()[:, 0]
+    for _ in range(_REFINEMENTS):
+        if not len(rows):
+            break
+        z, own, before = best.z[rows], c[rows], best.error[rows]
+        trial = z + goal[rows] - inverse(network(z, own), own)
+        _take(Solved(trial, _error(network(trial, own), x[rows])), best, rows)
+        left = best.error[rows]
+        rows = rows[(left < _FALL * before) & ~(left <= tolerance[rows])]
     for _ in range(n_steps):
-        open_rows = (~(error <= tolerance)).nonzero()[:, 0]
-        if not len(open_rows):
+        rows = (~(best.error <= tolerance)).nonzero()[:, 0]
+        if not len(rows):
             break
-        better = _step(network, x[open_rows], c[open_rows], z[open_rows])
-        improved = better.error < error[open_rows]
-        if not bool(improved.any()):
+        if not _take(_step(network, x[rows], c[rows], best.z[rows]), best, rows):
             break
-        rows = open_rows[improved]
-        z[rows], error[rows] = better.z[improved], better.error[improved]
-    return Solved(z, error)
+    return best
+
+
+def _take(found: Solved, best: Solved, rows: Tensor) -> bool:
+    """Write what is better than the best of these rows there; whether anything was."""
+    improved = found.error < best.error[rows]
+    best.z[rows[improved]], best.error[rows[improved]] = found.z[improved], found.error[improved]
+    return bool(improved.any())
 
 
 def _step(network: Map, x: Tensor, c: Tensor, z: Tensor) -> Solved:

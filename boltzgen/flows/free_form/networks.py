@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boltzgen.checks import check_at_least
+from boltzgen.checks import check_at_least, check_positive
 from boltzgen.flows.conditioners import ResidualMLP
 from boltzgen.flows.encodings import ControlEncoding
 
+_N_RADIAL, _REACH = 16, 4.0
+"""Number of Gaussians that a distance is seen by, and where the last is, in units of the length."""
 _SMOOTH = 1e-6
 """Added to squared distances before their root; in units of x."""
 
@@ -43,11 +45,13 @@ class EquivariantGraph(nn.Module):
     """x + displacements of particles that see each other: an E(n)-equivariant graph network.
 
     Every particle has features h, as built from the controls and its own fixed features. A layer
-    makes messages along all pairs from both h and the distances now and at the input, adds their
-    sum to h, and moves each particle along the lines to the others,
-    x_i += sum_j (x_i - x_j) / (r_ij + 1) phi(m_ij) / (N - 1). Rotations, reflections and shifts of
-    x go through to the output, permutations of equal particles too; the centre stays where it is.
-    Graphs are dense and batched: N (N - 1) pairs, no neighbour lists.
+    makes one message for each pair, from the sum of both h (after a matrix) and the distance now
+    and at the input, each as a number and as seen by a row of Gaussians, adds what a particle makes of its messages to h, and moves both particles of a
+    pair along the line between them, x_i += sum_j (x_i - x_j) / (r_ij + 1) phi(m_ij) / (N - 1). As
+    m_ij = m_ji, which halves the work, action is reaction: the centre stays where it is. Every
+    gradient of an invariant function of x has this form. Rotations, reflections and shifts of x go
+    through to the output, permutations of equal particles too. Graphs are dense and batched:
+    N (N - 1) / 2 pairs, no neighbour lists.
 
     Args:
         n_particles: N, at least 2.
@@ -56,16 +60,19 @@ class EquivariantGraph(nn.Module):
         n_hidden: Width of features and messages.
         n_layers: Number of layers.
         features: Fixed features of the particles, such as their kind one-hot, (N, F).
+        length: Unit of x in which the layers work, about the spread of the particles.
 
     Raises:
-        ValueError: A count is too small, or the features are for another number of particles.
+        ValueError: A count is too small, the length not positive, or the features are for another
+            number of particles.
 
     References:
         Satorras, Hoogeboom and Welling, E(n) equivariant graph neural networks (2021),
-        arXiv:2102.09844.
+        arXiv:2102.09844; there every pair has two messages.
     """
 
     features: Tensor
+    ends: Tensor
 
     def __init__(  # noqa: PLR0913
         self,
@@ -76,16 +83,19 @@ class EquivariantGraph(nn.Module):
         n_hidden: int,
         n_layers: int,
         features: Tensor | None = None,
+        length: float = 1.0,
     ) -> None:
         super().__init__()
+        check_positive("length", length)
         check_at_least("n_particles", n_particles, 2)
         check_at_least("n_dims", n_dims, 1)
         check_at_least("n_layers", n_layers, 1)
         own = torch.zeros(n_particles, 0) if features is None else features
         if own.dim() != 2 or len(own) != n_particles:
             raise ValueError(f"features: expected shape ({n_particles}, F), got {tuple(own.shape)}")
-        self.event_shape = (n_particles, n_dims)
+        self.event_shape, self.length = (n_particles, n_dims), length
         self.register_buffer("features", own.clone(), persistent=False)
+        self.register_buffer("ends", _pairs(n_particles), persistent=False)
         self.controls = copy.deepcopy(controls)
         self.first = nn.Linear(own.shape[1] + controls.n_features, n_hidden)
         self.layers = nn.ModuleList(
@@ -97,10 +107,12 @@ class EquivariantGraph(nn.Module):
         level = self.controls(c)[:, None].expand(-1, x.shape[1], -1)
         own = self.features.to(x.dtype).expand(len(x), -1, -1)
         h = functional.silu(self.first(torch.cat([own, level], 2)))
-        at_input = _pairs(x)[1]
+        ends = self.ends.to(x.dtype)
+        x = x / self.length
+        at_input = _radial(_length(ends @ x))
         for layer in self.layers:
-            x, h = layer(x, h, at_input)
-        return x
+            x, h = layer(x, h, at_input, ends)
+        return x * self.length
 
 
 class _GraphLayer(nn.Module):
@@ -113,28 +125,33 @@ class _GraphLayer(nn.Module):
 
     def __init__(self, n_hidden: int, *, is_last: bool) -> None:
         super().__init__()
-        self.of_receiver = nn.Linear(n_hidden, n_hidden)
-        self.of_sender = nn.Linear(n_hidden, n_hidden, bias=False)
-        self.of_distances = nn.Linear(2, n_hidden, bias=False)
+        self.of_particles = nn.Linear(n_hidden, n_hidden)
+        self.of_distances = nn.Linear(2 * (1 + _N_RADIAL), n_hidden, bias=False)
         self.message = nn.Linear(n_hidden, n_hidden)
         self.pull = nn.Linear(n_hidden, n_hidden)
         self.length = nn.Linear(n_hidden, 1, bias=False)
         nn.init.zeros_(self.length.weight)
         self.listen = None if is_last else _Listening(n_hidden)
 
-    def forward(self, x: Tensor, h: Tensor, at_input: Tensor) -> tuple[Tensor, Tensor]:
-        """Move x (B, N, n) and h (B, N, F); `at_input` holds r_ij of the input, (B, N, N)."""
-        apart, distance = _pairs(x)
-        seen = self.of_distances(torch.stack([distance, at_input], -1))
-        seen = seen + self.of_receiver(h)[:, :, None] + self.of_sender(h)[:, None]
+    def forward(
+        self, x: Tensor, h: Tensor, at_input: Tensor, ends: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Move x (B, N, n) and h (B, N, F).
+
+        `at_input` holds what is seen of the pairs at the input, (B, P, R), `ends` 1 and -1 where they
+        begin and end, (P, N).
+        """
+        share = 1 / (x.shape[1] - 1)
+        meet = ends.abs()
+        apart = ends @ x
+        distance = _length(apart)
+        seen = self.of_distances(torch.cat([_radial(distance), at_input], -1))
+        seen = seen + meet @ self.of_particles(h)
         messages = functional.silu(self.message(functional.silu(seen)))
-        others = 1 - torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        share = others / (x.shape[1] - 1)
-        pull = share * self.length(functional.silu(self.pull(messages)))[..., 0] / (distance + 1)
-        moved = (pull[..., None] * apart).sum(2)
+        pull = share * self.length(functional.silu(self.pull(messages))) / (distance + 1)[..., None]
         if self.listen is not None:
-            h = self.listen(h, messages, share)
-        return x + moved - moved.mean(1, keepdim=True), h
+            h = self.listen(h, messages, share * meet)
+        return x + ends.mT @ (pull * apart), h
 
 
 class _Listening(nn.Module):
@@ -147,14 +164,26 @@ class _Listening(nn.Module):
         self.last = nn.Linear(n_hidden, n_hidden)
 
     def forward(self, h: Tensor, messages: Tensor, share: Tensor) -> Tensor:
-        """H (B, N, F), messages (B, N, N, F) and the share of each in the mean, (N, N)."""
-        weight = share * self.gate(messages)[..., 0].sigmoid()
-        heard = (weight[..., None] * messages).sum(2)
+        """H (B, N, F), messages (B, P, F) and the share of each in the mean, (P, N)."""
+        heard = share.mT @ (self.gate(messages).sigmoid() * messages)
         changed: Tensor = self.last(functional.silu(self.first(torch.cat([h, heard], 2))))
         return h + changed
 
 
-def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x_i - x_j, (B, N, N, n), and its smoothed length, (B, N, N)."""
-    apart = x[:, :, None] - x[:, None]
-    return apart, (apart.square().sum(-1) + _SMOOTH).sqrt()
+def _pairs(n_particles: int) -> Tensor:
+    """One row for each pair, 1 at its first particle and -1 at its second, (P, N)."""
+    first, second = torch.triu_indices(n_particles, n_particles, 1)
+    one = torch.eye(n_particles)
+    return one[first] - one[second]
+
+
+def _length(apart: Tensor) -> Tensor:
+    """Smoothed length of (B, P, n), (B, P)."""
+    return (apart.square().sum(-1) + _SMOOTH).sqrt()
+
+
+def _radial(distance: Tensor) -> Tensor:
+    """A distance and Gaussians of it side by side: (B, P) -> (B, P, R)."""
+    centres = torch.linspace(0.0, _REACH, _N_RADIAL, dtype=distance.dtype, device=distance.device)
+    away = (distance[..., None] - centres) * ((_N_RADIAL - 1) / _REACH)
+    return torch.cat([distance[..., None], (-0.5 * away.square()).exp()], -1)

@@ -165,12 +165,27 @@ def test_newton_halves_its_steps_where_they_overshoot():
     def steep(z, c):
         return z.atan()
 
+    def far_off(x, c):
+        return torch.full_like(x, -3.0)
+
     x = torch.tensor([[1.4]], dtype=F64)
-    found = solve(
-        steep, x, x, torch.full_like(x, -3.0), tolerance=torch.tensor([1e-10]).double(), n_steps=50
-    )
+    found = solve(steep, far_off, x, x, tolerance=torch.tensor([1e-10]).double(), n_steps=50)
     assert found.z.item() == pytest.approx(math.tan(1.4), rel=1e-6)
     assert found.error.item() <= 1e-10
+
+
+def test_a_good_inverse_needs_no_jacobian():
+    def decode(z, c):
+        return 2 * z + 0.1 * z.sin()
+
+    def encode(x, c):
+        return x / 2
+
+    x = torch.linspace(-3, 3, 7, dtype=F64)[:, None]
+    found = solve(decode, encode, x, x, tolerance=torch.full((7,), 1e-10).double(), n_steps=0)
+    assert (decode(found.z, x) - x).abs().max() <= 1e-10
+    assert (found.error <= 1e-10).all()
+    assert (encode(x, x) - found.z).abs().max() > 1e-3
 
 
 def test_graphs_turn_shift_and_permute_with_their_input(generator):

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from systems.molecules import CorruptCacheError, default_cache_dir
-from systems.molecules.cache import (
+from systems.cache import (
     ChunkStore,
     derive_seed,
     read_arrays,
     settings_key,
     write_arrays,
 )
+from systems.molecules import CorruptCacheError, default_cache_dir
 
 
 def test_the_directory_comes_from_the_environment(monkeypatch):

@@ -9,10 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from systems.molecules.errors import CorruptCacheError
-
 _NOTE = "calls_before.txt"
 CACHE_VARIABLE = "BOLTZGEN_CACHE"
+
+
+class CorruptCacheError(RuntimeError):
+    """A cached file is truncated, damaged or not what its name says."""
 
 
 def default_cache_dir() -> Path:

@@ -1,0 +1,121 @@
+"""Reverse KL of free-form flows: the gradient of the decoder's determinant, and training by it."""
+
+import pytest
+import torch
+
+from boltzgen.flows import LogRatio, StandardNormal
+from boltzgen.flows.free_form import FreeFormFlow, ResidualField
+from boltzgen.objectives import FreeFormReverseKL, LogUniform, Reconstruction, ReverseKL
+from boltzgen.objectives.free_form_reverse import decoder_surrogate
+from boltzgen.protocols import Batch
+from boltzgen.random import seeded
+from boltzgen.training import RandomBatches, TrainConfig, Trainer
+from systems.particles import LennardJonesCluster
+from systems.toys import HarmonicWell
+from tests.boltzgen.objectives.test_free_form import F64, Bent, Unbent
+
+
+@pytest.fixture
+def flow(generator):
+    decoder = Bent(generator)
+    return FreeFormFlow(Unbent(decoder), decoder, StandardNormal((3,), 1))
+
+
+def of_decoder(value, flow):
+    found = torch.autograd.grad(value, list(flow.decoder.parameters()), retain_graph=True)
+    return torch.cat([one.flatten() for one in found])
+
+
+def exact_volume(flow, z, c):
+    rows = [
+        torch.func.jacrev(lambda at, row=row: flow.decode(at[None], c[row : row + 1])[0])(z[row])
+        for row in range(len(z))
+    ]
+    return torch.linalg.slogdet(torch.stack(rows))[1]
+
+
+def test_all_probes_give_the_gradient_of_the_decoders_determinant(flow, generator):
+    z = torch.randn(7, 3, generator=generator, dtype=F64)
+    c = 0.5 + torch.rand(7, 1, generator=generator, dtype=F64)
+    x, volume = decoder_surrogate(flow, z, c, n_probes=3, generator=generator)
+    torch.testing.assert_close(x, flow.decode(z, c))
+    exact = of_decoder(exact_volume(flow, z, c).sum(), flow)
+    assert exact.abs().max() > 0.1
+    torch.testing.assert_close(of_decoder(volume.sum(), flow), exact, rtol=0, atol=1e-8)
+
+
+def test_one_probe_gives_it_on_average(flow, generator):
+    z = torch.randn(1, 3, generator=generator, dtype=F64).repeat(500, 1)
+    c = torch.ones(500, 1, dtype=F64)
+    draws = torch.stack([
+        of_decoder(
+            decoder_surrogate(flow, z, c, n_probes=1, generator=generator)[1].mean(), flow
+        )
+        for _ in range(60)
+    ])  # fmt: skip
+    exact = of_decoder(exact_volume(flow, z[:1], c[:1]).sum(), flow)
+    error = draws.std(0) / len(draws) ** 0.5
+    assert (error > 0).all()
+    assert ((draws.mean(0) - exact).abs() / error).max() < 4
+
+
+def test_its_gradient_is_that_of_the_exact_reverse_kl(flow, generator):
+    """The same latents, all probes and a perfect encoder: the reconstruction adds nothing."""
+    well, controls = HarmonicWell(n_dims=3), LogUniform(0.5, 2.0)
+    batch = Batch(torch.zeros(1, 3, dtype=F64), torch.ones(1, 1, dtype=F64))
+    n = 40_000
+    ours = FreeFormReverseKL(well, controls, Reconstruction(1e-9), n_samples=n, n_probes=3)
+    exact = ReverseKL(well, controls, n_samples=n, path_gradient=False)
+    first = of_decoder(ours(flow, batch, step=0, generator=generator).loss, flow)
+    second = of_decoder(exact(flow, batch, step=0, generator=generator).loss, flow)
+    torch.testing.assert_close(first, second, rtol=0.1, atol=0.1)
+
+
+def test_it_trains_from_the_energy_alone(generator):
+    well, encoding = HarmonicWell(n_dims=2, stiffness=4.0), LogRatio(torch.ones(1))
+    with seeded(generator):
+        networks = [ResidualField(2, encoding, n_hidden=16, n_blocks=1) for _ in range(2)]
+    flow = FreeFormFlow(*networks, StandardNormal((2,), 1))
+    objective = FreeFormReverseKL(well, LogUniform(0.5, 2.0), Reconstruction(30.0), n_samples=128)
+    trainer = Trainer(
+        flow, objective, RandomBatches(torch.zeros(8, 2), torch.ones(8, 1), batch_size=8),
+        TrainConfig(n_steps=600, learning_rate=5e-3), generator=generator,
+    )  # fmt: skip
+    records = list(trainer)
+    assert records[-1].metrics["reverse_reconstruction"] < 0.02
+    flow.double()
+    for temperature in (0.5, 1.0, 2.0):
+        c = torch.full((2000, 1), temperature, dtype=F64)
+        with torch.no_grad():
+            draws, log_q = flow.sample_and_log_prob(c, generator=generator)
+        w = (-well.energy(draws, temperature) - log_q).softmax(0)
+        assert 1 / w.square().sum() > 0.85 * len(w)
+
+
+def test_atoms_on_top_of_each_other_have_no_force_and_are_counted(generator):
+    cluster = LennardJonesCluster(2, 1)
+    flow = FreeFormFlow(Still(), Still(), StandardNormal((2, 1), 1))
+    batch = Batch(torch.zeros(1, 2, 1, dtype=F64), torch.ones(1, 1, dtype=F64))
+    objective = FreeFormReverseKL(cluster, LogUniform(0.5, 2.0), n_samples=4)
+    found = objective(flow, batch, step=0, generator=generator)
+    assert found.metrics["reverse_kl_regularised"] == 1
+    found.loss.backward()
+    assert flow.decoder.weight.grad.isfinite()
+
+
+class Still(torch.nn.Module):
+    """Everything at 0, nearly."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(0.0, dtype=F64))
+
+    def forward(self, x, c):
+        return self.weight * x
+
+
+def test_a_flow_that_is_not_free_form_is_an_error(generator):
+    objective = FreeFormReverseKL(HarmonicWell(n_dims=2), LogUniform(0.5, 2.0), n_samples=4)
+    batch = Batch(torch.zeros(1, 2), torch.ones(1, 1))
+    with pytest.raises(TypeError, match="density: expected a free-form flow, got StandardNormal"):
+        objective(StandardNormal((2,), 1), batch, step=0, generator=generator)
