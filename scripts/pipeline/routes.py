@@ -1,6 +1,7 @@
 """One curve by several routes, some of which know its differences alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from pipeline.numbers import Numbers
 
 
-class Route(Protocol):
+class Curve(Protocol):
     """A curve, (K,), NaN where it is not known, with standard errors."""
 
     @property
@@ -24,7 +25,24 @@ class Route(Protocol):
         """Whether only differences have a meaning."""
 
 
-def reference_route(routes: Mapping[str, Route], preferred: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Route:
+    """Log Z over a control by one route.
+
+    Args:
+        values: (K,).
+        errors: Standard errors, (K,); zero where exact.
+        relative: Whether only differences from the first power are known.
+        discretisation: Estimated error of the rule of integration, (K,), where there is one.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray
+    relative: bool = False
+    discretisation: np.ndarray | None = None
+
+
+def reference_route(routes: Mapping[str, Curve], preferred: Sequence[str]) -> str:
     """The route with which the others are compared: the first preferred one that knows anything."""
     for name in preferred:
         if name in routes and np.isfinite(routes[name].values).any():
@@ -32,7 +50,7 @@ def reference_route(routes: Mapping[str, Route], preferred: Sequence[str]) -> st
     return next(iter(routes))
 
 
-def aligned(routes: Mapping[str, Route], reference: str) -> dict[str, Numbers]:
+def aligned(routes: Mapping[str, Curve], reference: str) -> dict[str, Numbers]:
     """Every route; relative ones are moved onto the reference at the first point.
 
     That point, the first that both know, has no error then. Where the reference itself is relative
@@ -51,14 +69,14 @@ def aligned(routes: Mapping[str, Route], reference: str) -> dict[str, Numbers]:
     return found
 
 
-def differences(routes: Mapping[str, Route], reference: str) -> dict[str, Numbers]:
+def differences(routes: Mapping[str, Curve], reference: str) -> dict[str, Numbers]:
     """Every route minus the reference, with its own error; the reference as zeros with its own."""
     curves = aligned(routes, reference)
     fixed = curves[reference].values
     return {name: Numbers(c.values - fixed, c.errors) for name, c in curves.items()}
 
 
-def combined_errors(routes: Mapping[str, Route], reference: str) -> dict[str, np.ndarray]:
+def combined_errors(routes: Mapping[str, Curve], reference: str) -> dict[str, np.ndarray]:
     """Errors of the differences, those of both as if they were independent.
 
     A route that is moved onto the reference takes over its error at the point of contact.

@@ -8,7 +8,7 @@ import numpy as np
 from boltzgen.estimators import reliable
 from pipeline.agreement import Agreement, compare_numbers, farthest
 from pipeline.numbers import Numbers
-from pipeline.routes import combined_errors, differences, reference_route
+from pipeline.routes import Route, combined_errors, differences, reference_route
 from posterior.evaluation import EXACT, SAMPLING
 from posterior.results import (
     AtBeta,
@@ -16,7 +16,6 @@ from posterior.results import (
     Covariances,
     OverObservations,
     PosteriorResults,
-    Route,
 )
 
 QUANTILES = (0.1, 0.5, 0.9)

@@ -31,10 +31,11 @@ from boltzgen.random import spawn
 from pipeline.console import ProgressBar
 from pipeline.ladders import Ladders
 from pipeline.mixture import mixture_log_z
+from pipeline.routes import Route
 from posterior.chain_evidence import chain_evidence
 from posterior.exact import exact_draws, exact_log_z
 from posterior.random import stream_for
-from posterior.results import AtBeta, Covariances, Reference, Route, Samples
+from posterior.results import AtBeta, Covariances, Reference, Samples
 from posterior.sampling import Model
 from posterior.settings import PosteriorConfig
 

@@ -1,8 +1,8 @@
-"""Random streams of a run, one for each purpose, independent of those of runs with other seeds."""
+"""Random streams of a run on a posterior."""
 
 from torch import Generator
 
-from boltzgen.random import spawn
+from pipeline.streams import stream_of
 
 _PURPOSES = (
     "weights", "training", "data", "points", "integral", "observations", "calibration",
@@ -16,4 +16,4 @@ def stream_for(purpose: str, seed: int) -> Generator:
     Raises:
         ValueError: There is no such purpose.
     """
-    return spawn(Generator().manual_seed(seed), len(_PURPOSES))[_PURPOSES.index(purpose)]
+    return stream_of(_PURPOSES, purpose, seed)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from boltzgen.estimators import Coverage, Estimate, Uniformity, split_rhat
+from pipeline.routes import Route
 from posterior.settings import PosteriorConfig
 
 
@@ -99,23 +100,6 @@ class AtBeta:
     def beta(self) -> float:
         """The power."""
         return self.samples.beta
-
-
-@dataclass(frozen=True)
-class Route:
-    """Log Z over the powers by one route.
-
-    Args:
-        values: (K,).
-        errors: Standard errors, (K,); zero where exact.
-        relative: Whether only differences from the first power are known.
-        discretisation: Estimated error of the rule of integration, (K,), where there is one.
-    """
-
-    values: np.ndarray
-    errors: np.ndarray
-    relative: bool = False
-    discretisation: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

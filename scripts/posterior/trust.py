@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from boltzgen.estimators import reliable
-from pipeline.routes import combined_errors, differences
+from pipeline.routes import Route, combined_errors, differences
 from pipeline.trust import misses
 from posterior.agreement import averages, smallest_p
-from posterior.results import AtBeta, Calibration, OverObservations, ProposalChains, Route
+from posterior.results import AtBeta, Calibration, OverObservations, ProposalChains
 
 _LEAST_P = 0.01
 _MOST_Z = 4.0

@@ -14,6 +14,7 @@ from boltzgen.estimators import (
     weighted_moments,
 )
 from boltzgen.training import TrainConfig
+from pipeline.routes import Route
 from posterior.results import (
     AtBeta,
     Calibration,
@@ -22,7 +23,6 @@ from posterior.results import (
     PosteriorStory,
     ProposalChains,
     Reference,
-    Route,
     Samples,
 )
 from posterior.settings import (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline.routes import Route
 from posterior.agreement import (
     averages,
     compared,
@@ -16,7 +17,6 @@ from posterior.agreement import (
     routes_of,
     smallest_p,
 )
-from posterior.results import Route
 from tests.scripts import posterior_stories
 
 

@@ -46,12 +46,13 @@ class EquivariantGraph(nn.Module):
 
     Every particle has features h, as built from the controls and its own fixed features. A layer
     makes one message for each pair, from the sum of both h (after a matrix) and the distance now
-    and at the input, each as a number and as seen by a row of Gaussians, adds what a particle makes of its messages to h, and moves both particles of a
-    pair along the line between them, x_i += sum_j (x_i - x_j) / (r_ij + 1) phi(m_ij) / (N - 1). As
-    m_ij = m_ji, which halves the work, action is reaction: the centre stays where it is. Every
-    gradient of an invariant function of x has this form. Rotations, reflections and shifts of x go
-    through to the output, permutations of equal particles too. Graphs are dense and batched:
-    N (N - 1) / 2 pairs, no neighbour lists.
+    and at the input, each as a number and as seen by a row of Gaussians. It adds what a particle
+    makes of its messages to h, and moves both particles of a pair along the line between them,
+    x_i += sum_j (x_i - x_j) / (r_ij + 1) phi(m_ij) / (N - 1). As m_ij = m_ji, which halves the
+    work, action is reaction: the centre stays where it is. Every gradient of an invariant function
+    of x has this form. Rotations, reflections and shifts of x go through to the output,
+    permutations of equal particles too. Graphs are dense and batched: N (N - 1) / 2 pairs, no
+    neighbour lists.
 
     Args:
         n_particles: N, at least 2.
@@ -138,8 +139,8 @@ class _GraphLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Move x (B, N, n) and h (B, N, F).
 
-        `at_input` holds what is seen of the pairs at the input, (B, P, R), `ends` 1 and -1 where they
-        begin and end, (P, N).
+        `at_input` holds what is seen of the pairs at the input, (B, P, R), `ends` 1 and -1 where
+        they begin and end, (P, N).
         """
         share = 1 / (x.shape[1] - 1)
         meet = ends.abs()
