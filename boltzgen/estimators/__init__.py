@@ -47,6 +47,7 @@ from boltzgen.estimators.thermodynamics import (
     reference_energetics,
     thermodynamics,
 )
+from boltzgen.estimators.transport import wasserstein_2
 from boltzgen.estimators.two_samples import (
     ClassifierTest,
     EnergyDistanceTest,
@@ -127,5 +128,6 @@ __all__ = [
     "thermodynamic_integration",
     "thermodynamics",
     "uniformity",
+    "wasserstein_2",
     "weighted_moments",
 ]

@@ -1,5 +1,7 @@
 """Reverse Kullback-Leibler divergence of free-form flows, at the cost of two products a sample."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -12,18 +14,19 @@ from boltzgen.protocols import Batch, FreeForm, LossTerms, Target
 
 
 class FreeFormReverseKL(nn.Module):
-    """Mean of E(g(z), c) - surrogate of log|det g'(z)|, and the reconstruction of the samples.
+    """Mean of E(g(z), c) - surrogate of log|det g'(z)| + weight |z - f(g(z))|^2.
 
     `ReverseKL` knows log|det g'| from D products with the decoder; here its gradient,
     tr(g'^-1 grad g'), is a trace that few probes estimate, mean_k [v_k' f'(x)] (grad g'(z)) v_k
-    with the encoder's f' in place of g'^-1 and the bracket held fixed. The encoder learns from the
-    reconstruction of the samples alone, which is a part of the loss; where it does not undo the
-    decoder the gradient is off by as much.
+    with the encoder's f' in place of g'^-1 and the bracket held fixed. Where the encoder does not
+    undo the decoder the gradient is off by as much. A decoder that folds would lower the loss, as
+    one of two latents of x counts; so what is reconstructed are latents, where a fold shows, and
+    decoder and encoder both learn from that.
 
     Args:
         target: The target.
         controls: Where to draw c.
-        reconstruction: Weights of the reconstruction of the samples.
+        reconstruction: Its weight on data, here of latents, and its schedule.
         n_samples: Samples a step.
         n_probes: K, at most D.
         ceiling: Reduced energy above which the energy is regularised, as in `ReverseKL`.
@@ -54,7 +57,7 @@ class FreeFormReverseKL(nn.Module):
     def forward(
         self, density: Density, batch: Batch, *, step: int, generator: Generator
     ) -> LossTerms:
-        """The loss; its value means nothing, the metric `energy` is the mean regularised energy.
+        """The loss; its value means nothing, the metric `reverse_energy` is the mean energy.
 
         Raises:
             TypeError: The density is no free-form flow.
@@ -63,30 +66,51 @@ class FreeFormReverseKL(nn.Module):
         c = self.controls(self.n_samples, like=batch.x, generator=generator)
         with torch.no_grad():
             z = flow.base.sample(c, generator=generator)
-        x, volume = decoder_surrogate(flow, z, c, n_probes=self.n_probes, generator=generator)
-        regular, touched = regularise(energy_with_finite_force(self.target, x, c), self.ceiling)
-        gap, metrics = self.reconstruction(flow, x.detach(), c, step=step, generator=generator)
-        return LossTerms((regular - volume).mean() + gap, {
+        found = decoder_surrogate(flow, z, c, n_probes=self.n_probes, generator=generator)
+        energy = energy_with_finite_force(self.target, found.x, c)
+        regular, touched = regularise(energy, self.ceiling)
+        gap = (z - found.back).square().flatten(1).sum(1).mean()
+        weight = self.reconstruction.share(step) * self.reconstruction.data
+        return LossTerms((regular - found.log_volume).mean() + weight * gap, {
             "reverse_energy": regular.mean().detach(),
-            "reverse_kl_regularised": touched.to(x.dtype).mean(),
-            **{f"reverse_{name}": value for name, value in metrics.items()},
+            "reverse_kl_regularised": touched.to(z.dtype).mean(),
+            "reverse_reconstruction": gap.detach(),
         })  # fmt: skip
+
+
+class Decoded(NamedTuple):
+    """What one pass through decoder and encoder gives.
+
+    Attributes:
+        x: Decoded z, (B, *E).
+        back: Encoded x, (B, *E).
+        log_volume: A number with the gradient of log|det decoder'(z)| in the decoder, on average
+            and where the encoder undoes it; its value is near D and means nothing, (B,).
+    """
+
+    x: Tensor
+    back: Tensor
+    log_volume: Tensor
 
 
 def decoder_surrogate(
     density: FreeForm, z: Tensor, c: Tensor, *, n_probes: int, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Decoded latents, (B, *E), and a number with the gradient of log|det g'(z)|, (B,).
+) -> Decoded:
+    """As `free_form_surrogate` with encoder and decoder in each other's place.
 
-    As `free_form_surrogate` with encoder and decoder in each other's place.
+    Args:
+        density: Encoder and decoder.
+        z: Latents, (B, *E).
+        c: Controls, (B, C).
+        n_probes: K, at most D.
+        generator: Of the probes.
     """
     probes = density.probes(len(z), n_probes, like=z, generator=generator)
     x = density.decode(z, c)
-    leaf = x.detach().requires_grad_()
-    guess = density.encode(leaf, c)
+    back = density.encode(x, c)
     total = z.new_zeros(len(z))
     for probe in probes:
-        (pulled,) = torch.autograd.grad(guess, leaf, probe, retain_graph=True)
+        (pulled,) = torch.autograd.grad(back, x, probe, retain_graph=True)
         pushed = torch.func.jvp(lambda at: density.decode(at, c), (z,), (probe,))[1]
         total = total + (pulled * pushed).flatten(1).sum(1)
-    return x, total / n_probes
+    return Decoded(x, back, total / n_probes)

@@ -4,7 +4,7 @@ from boltzgen.training.averaging import WeightAverage
 from boltzgen.training.batches import BatchSource, RandomBatches
 from boltzgen.training.checkpoint import load_checkpoint, run_with_checkpoints, save_checkpoint
 from boltzgen.training.loop import StepRecord, TrainConfig, Trainer
-from boltzgen.training.watch import LikelihoodWatch, Watched
+from boltzgen.training.watch import LikelihoodWatch, Watched, WatchedObjective
 
 __all__ = [
     "BatchSource",
@@ -14,6 +14,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "Watched",
+    "WatchedObjective",
     "WeightAverage",
     "load_checkpoint",
     "run_with_checkpoints",

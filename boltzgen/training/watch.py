@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
-from boltzgen.protocols import Batch
+from boltzgen.protocols import Batch, LossTerms, Objective
 
 _MOST_Z = 3.0
 
@@ -90,3 +90,38 @@ class LikelihoodWatch:
             f"{rise:.3g} nats: the loss no longer stands for it; give the reconstruction more "
             "weight or stop there."
         )
+
+
+class WatchedObjective(nn.Module):
+    """An objective beside which the exact likelihood of held-out data is looked at.
+
+    Looks show as the metric `held_out_nll` of their step, in nats, where every datum has a density.
+
+    Args:
+        objective: The objective.
+        watch: Takes its losses; it begins anew where training is taken up from a checkpoint.
+        metric: The metric of the objective that stands for the likelihood.
+    """
+
+    def __init__(self, objective: Objective, watch: LikelihoodWatch, *, metric: str) -> None:
+        super().__init__()
+        self.objective, self.watch, self.metric = objective, watch, metric
+
+    def forward(
+        self, density: Density, batch: Batch, *, step: int, generator: Generator
+    ) -> LossTerms:
+        """The loss of the objective.
+
+        Raises:
+            ValueError: It has no such metric.
+        """
+        found = self.objective(density, batch, step=step, generator=generator)
+        if self.metric not in found.metrics:
+            raise ValueError(
+                f"metric: expected one of {', '.join(found.metrics)}, got {self.metric!r}"
+            )
+        look = self.watch(density, step + 1, float(found.metrics[self.metric]))
+        if look is not None and math.isfinite(look.nll):
+            nll = torch.tensor(look.nll, device=found.loss.device)
+            return LossTerms(found.loss, found.metrics | {"held_out_nll": nll})
+        return found

@@ -10,13 +10,16 @@ from boltzgen.report import Figure, Section
 _WINDOW = 50
 _NAMES = {
     "nll": "negative log-likelihood of the data / nats",
+    "free_form_surrogate": "loss in place of the likelihood",
+    "held_out_nll": "exact −log q of held-out data / nats",
+    "reconstruction": "squared reconstruction error",
     "reverse_kl": "reverse KL − log Z / nats",
     "trade_rms": "rms TRADE residual, d log q / d log {}",
     "log_variance_rms": "rms log-weight of samples",
     "data_log_variance_rms": "rms log-weight of data",
     "gradient_norm": "gradient norm",
 }
-_LINEAR = ("nll", "reverse_kl")
+_LINEAR = ("nll", "reverse_kl", "free_form_surrogate", "held_out_nll")
 
 
 def training_section(history: Sequence[dict[str, float]], *, control: str = "T") -> Section:

@@ -9,6 +9,7 @@ from boltzgen.plots import style
 from boltzgen.report import ReportContent, Section, Table
 from pipeline.agreement import Agreement, farthest
 from pipeline.curves import training_section
+from pipeline.ledger_table import ledger_table
 from pipeline.numbers import percentage, quote
 from pipeline.routes import combined_errors, differences
 from pipeline.summary import versions
@@ -78,7 +79,7 @@ def compose(story: PosteriorStory) -> ReportContent:
         verdict=verdict_of(story),
         warnings=results.warnings,
         sections=sections,
-        ledger=_ledger(story),
+        ledger=ledger_table(story.energy_calls, story.seconds),
         command=story.command,
         versions=versions(),
     )
@@ -298,18 +299,3 @@ def _chains_section(results: PosteriorResults, chains: ProposalChains) -> Sectio
         figures=chain_figures(results, chains),
         tables=[Table(header=header, rows=[row], caption="Chains with the flow as proposal.")],
     )
-
-
-def _ledger(story: PosteriorStory) -> Table:
-    stages = list(dict.fromkeys([*story.energy_calls, *story.seconds]))
-    rows = [
-        [
-            stage,
-            f"{story.energy_calls[stage]:,}" if stage in story.energy_calls else "-",
-            f"{story.seconds[stage]:,.0f}" if stage in story.seconds else "-",
-        ]
-        for stage in stages
-    ]
-    total = [f"{sum(story.energy_calls.values()):,}", f"{sum(story.seconds.values()):,.0f}"]
-    rows.append(["all", *total])
-    return Table(header=["stage", "energy calls", "wall time / s"], rows=rows)

@@ -2,10 +2,11 @@
 
 from boltzgen.flows.free_form.density import FreeFormFlow, Preimage
 from boltzgen.flows.free_form.networks import EquivariantGraph, ResidualField
-from boltzgen.flows.free_form.round_trip import RoundTrip, round_trip
+from boltzgen.flows.free_form.round_trip import Errors, RoundTrip, round_trip
 
 __all__ = [
     "EquivariantGraph",
+    "Errors",
     "FreeFormFlow",
     "Preimage",
     "ResidualField",

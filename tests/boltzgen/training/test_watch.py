@@ -7,8 +7,9 @@ import torch
 
 from boltzgen.flows import StandardNormal
 from boltzgen.flows.free_form import FreeFormFlow
+from boltzgen.objectives import ForwardKL
 from boltzgen.protocols import Batch
-from boltzgen.training import LikelihoodWatch
+from boltzgen.training import LikelihoodWatch, WatchedObjective
 from tests.boltzgen.flows.maps import Bounded, Scale
 
 F64 = torch.float64
@@ -71,3 +72,32 @@ def test_bad_input_is_refused(held_out):
         LikelihoodWatch(Batch(held_out.x[:1], held_out.c[:1]), every=1)
     with pytest.raises(ValueError, match="every"):
         LikelihoodWatch(held_out, every=0)
+
+
+def test_a_watched_objective_shows_its_looks_and_changes_nothing(held_out, generator):
+    flow, watch = flow_of(2.0), LikelihoodWatch(held_out, every=2)
+    objective = WatchedObjective(ForwardKL(), watch, metric="nll")
+    for step in range(4):
+        found = objective(flow, held_out, step=step, generator=generator)
+        alone = ForwardKL()(flow, held_out, step=step, generator=generator)
+        assert found.loss == alone.loss
+        assert ("held_out_nll" in found.metrics) == (step in (1, 3))
+    assert [look.step for look in watch.looks] == [2, 4]
+    assert float(found.metrics["held_out_nll"]) == pytest.approx(float(alone.loss))
+
+
+def test_data_without_density_are_looked_at_and_not_logged(generator):
+    far = Batch(torch.full((2, 2), 1e6, dtype=F64), torch.ones(2, 1, dtype=F64))
+    flow = FreeFormFlow(Bounded(), Bounded(), StandardNormal((2,), 1))
+    near = Batch(0 * far.x, far.c)
+    watch = LikelihoodWatch(far, every=1)
+    objective = WatchedObjective(ForwardKL(), watch, metric="nll")
+    found = objective(flow, near, step=0, generator=generator)
+    assert "held_out_nll" not in found.metrics
+    assert math.isinf(watch.looks[0].nll)
+
+
+def test_a_metric_that_is_not_there_is_an_error(held_out, generator):
+    objective = WatchedObjective(ForwardKL(), LikelihoodWatch(held_out, every=1), metric="loss")
+    with pytest.raises(ValueError, match="metric: expected one of nll, got 'loss'"):
+        objective(flow_of(2.0), held_out, step=0, generator=generator)

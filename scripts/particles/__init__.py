@@ -1,0 +1,1 @@
+"""Free-form flows for clusters of particles."""

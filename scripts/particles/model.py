@@ -1,0 +1,179 @@
+"""The flow of a run on particles: its networks, its objective, its training."""
+
+import json
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import boltzgen
+from boltzgen.config import to_mapping
+from boltzgen.errors import CorruptFileError
+from boltzgen.flows import CentredNormal, LogRatio
+from boltzgen.flows.free_form import EquivariantGraph, FreeFormFlow
+from boltzgen.objectives import (
+    ControlPoints,
+    FreeFormControlGradient,
+    FreeFormLikelihood,
+    FreeFormReverseKL,
+    LogUniform,
+    Ramp,
+    Reconstruction,
+    Term,
+    Weighted,
+)
+from boltzgen.protocols import Batch, Target
+from boltzgen.random import seeded
+from boltzgen.storage import load_tensors, save_tensors
+from boltzgen.training import LikelihoodWatch, RandomBatches, Trainer, WatchedObjective
+from particles.random import stream_for
+from particles.settings import ParticleConfig
+from particles.systems import SYSTEMS
+from pipeline.learning import averaged_weights, learn
+from pipeline.run_folder import RunFolder
+from systems.ledger import EnergyLedger
+
+_SHOWN = ("free_form_surrogate", "reconstruction", "held_out_nll")
+_PER_CONTROL = 8
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a training happens.
+
+    Args:
+        device: Where the flow is.
+        ledger: Takes the energy calls.
+        show_progress: Whether to show a bar.
+    """
+
+    device: torch.device
+    ledger: EnergyLedger
+    show_progress: bool
+
+
+def spread_of(x: Tensor) -> float:
+    """Standard deviation of a free dimension of centred configurations, (B, N, n)."""
+    _, n_particles, n_dims = x.shape
+    return float((x.square().sum((1, 2)).mean() / ((n_particles - 1) * n_dims)).sqrt())
+
+
+def build_flow(config: ParticleConfig, length: float) -> FreeFormFlow:
+    """The untrained flow, which is a normal cluster of the spread `length`.
+
+    Its weights are set with torch's global generator: call it inside `seeded`.
+    """
+    n_particles, n_dims = SYSTEMS[config.system].build().event_shape
+    seen = LogRatio(torch.tensor([config.learn.at]))
+    encoder, decoder = (
+        EquivariantGraph(
+            n_particles, n_dims, seen, n_hidden=config.network.n_hidden,
+            n_layers=config.network.n_layers, length=length,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    return FreeFormFlow(encoder, decoder, CentredNormal(n_particles, n_dims, 1, scale=length))
+
+
+def build_objective(
+    config: ParticleConfig, target: Target, length: float, watch: LikelihoodWatch
+) -> Weighted:
+    """Maximum likelihood at the data; reverse KL or TRADE at the other temperatures."""
+    own = config.learn
+    inverse = Reconstruction(
+        own.reconstruction / length**2, start=own.start, length=config.train.n_steps // 2
+    )
+    likelihood = WatchedObjective(FreeFormLikelihood(inverse), watch, metric="free_form_surrogate")
+    terms = [Term("likelihood", likelihood)]
+    controls, ramp = LogUniform(config.low, config.high), Ramp(own.warm_up, own.ramp)
+    if config.low < config.high and own.carry == "backward-kl":
+        reverse = FreeFormReverseKL(target, controls, inverse, n_samples=own.n_carried)
+        terms.append(Term("backward_kl", reverse, own.carry_weight, ramp))
+    if config.low < config.high and own.carry == "trade":
+        points = ControlPoints(
+            controls, n_controls=max(1, own.n_carried // _PER_CONTROL), n_samples=_PER_CONTROL
+        )
+        trade = FreeFormControlGradient(target, points, inverse)
+        terms.append(Term("trade", trade, own.carry_weight, ramp))
+    return Weighted(terms)
+
+
+def train_flow(
+    run: RunFolder[ParticleConfig],
+    config: ParticleConfig,
+    target: Target,
+    data: tuple[Tensor, Tensor],
+    site: Site,
+) -> None:
+    """Fit the flow, or go on from the checkpoint, and write the model file.
+
+    Args:
+        run: The run.
+        config: Its settings.
+        target: The cluster, which books its calls in the ledger.
+        data: Configurations at the temperature of the data to learn from, and others to watch the
+            likelihood of, float64 (N, *E) and (M, *E).
+        site: Where it happens.
+    """
+    x, held_out = (each.float().to(site.device) for each in data)
+    length = spread_of(x)
+    with seeded(stream_for("weights", config.seed)):
+        flow = build_flow(config, length).float().to(site.device)
+
+    def controls(n: int) -> Tensor:
+        return torch.full((n, 1), config.learn.at, device=site.device)
+
+    watch = LikelihoodWatch(
+        Batch(held_out, controls(len(held_out))),
+        every=max(1, config.train.n_steps // config.learn.n_looks),
+    )
+    trainer = Trainer(
+        flow, build_objective(config, target, length, watch),
+        RandomBatches(x, controls(len(x)), batch_size=config.learn.batch_size), config.train,
+        generator=stream_for("training", config.seed),
+    )  # fmt: skip
+    seconds = learn(
+        run, trainer, every=config.checkpoint_every, ledger=site.ledger, shown=_SHOWN,
+        show_progress=site.show_progress,
+    )  # fmt: skip
+    metadata = {
+        "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
+        "seconds": repr(seconds), "energy_calls": str(site.ledger["training"]),
+        "length": repr(length), "watch": watch.warning or "",
+    }  # fmt: skip
+    save_tensors(run.model, averaged_weights(trainer), metadata)
+
+
+class Trained(NamedTuple):
+    """A trained flow, in float64 on the CPU, and what its training took and said.
+
+    Attributes:
+        flow: The flow.
+        seconds: Wall time.
+        energy_calls: Evaluations of the energy.
+        warning: Of the watch over the likelihood; empty if there is none.
+    """
+
+    flow: FreeFormFlow
+    seconds: float
+    energy_calls: int
+    warning: str
+
+
+def read_flow(run: RunFolder[ParticleConfig], config: ParticleConfig) -> Trained:
+    """Read the trained flow.
+
+    Raises:
+        FileNotFoundError: There is no model.
+        CorruptFileError: It is damaged, or of another run.
+    """
+    tensors, metadata = load_tensors(run.model)
+    if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
+        raise CorruptFileError(f"{run.model}: was written by a run with other settings")
+    with seeded(stream_for("weights", config.seed)):
+        flow = build_flow(config, float(metadata["length"])).double()
+    flow.load_state_dict(tensors)
+    return Trained(
+        flow.eval(), float(metadata["seconds"]), int(metadata["energy_calls"]), metadata["watch"]
+    )
