@@ -60,7 +60,7 @@ from systems.ledger import EnergyLedger
 EXPECTED = (
     ValueError, OSError, NonFiniteError, NotConvergedError, CorruptFileError, CorruptCacheError,
 )  # fmt: skip
-_MOST_GRADIENT = 1.0
+_MOST_GRADIENT, _DECAY = 1.0, 0.998
 
 
 def temperature_range(text: str) -> tuple[float, float]:
@@ -120,8 +120,9 @@ def configure(arguments: argparse.Namespace) -> ParticleConfig:
     preset: Preset = presets(arguments.system)[arguments.preset]
     steps = arguments.steps or preset.n_steps
     train: TrainConfig = replace(
-        usual_training(steps, preset.learning_rate), max_gradient_norm=_MOST_GRADIENT
-    )
+        usual_training(steps, preset.learning_rate), max_gradient_norm=_MOST_GRADIENT,
+        average_decay=_DECAY,
+    )  # fmt: skip
     return ParticleConfig(
         system=arguments.system, low=low, high=high, preset=arguments.preset, seed=arguments.seed,
         network=preset.network, learn=preset.learn(at, arguments.carry, steps), train=train,

@@ -80,7 +80,7 @@ ONLY_IN: dict[str, set[str]] = {
 # Packages of the optional extras: the only ones that may be imported inside a function.
 OPTIONAL = {
     "dask", "distributed", "nflows", "zuko", "normflows", "pandas",
-    "peapods", "mcising", "blackjax", "jax", "sklearn", "arviz",
+    "peapods", "mcising", "blackjax", "jax", "torchdiffeq", "sklearn", "arviz",
 }  # fmt: skip
 
 

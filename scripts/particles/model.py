@@ -150,12 +150,14 @@ class Trained(NamedTuple):
 
     Attributes:
         flow: The flow.
+        length: Spread of the particles that it began with.
         seconds: Wall time.
         energy_calls: Evaluations of the energy.
         warning: Of the watch over the likelihood; empty if there is none.
     """
 
     flow: FreeFormFlow
+    length: float
     seconds: float
     energy_calls: int
     warning: str
@@ -171,9 +173,11 @@ def read_flow(run: RunFolder[ParticleConfig], config: ParticleConfig) -> Trained
     tensors, metadata = load_tensors(run.model)
     if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
         raise CorruptFileError(f"{run.model}: was written by a run with other settings")
+    length = float(metadata["length"])
     with seeded(stream_for("weights", config.seed)):
-        flow = build_flow(config, float(metadata["length"])).double()
+        flow = build_flow(config, length).double()
     flow.load_state_dict(tensors)
     return Trained(
-        flow.eval(), float(metadata["seconds"]), int(metadata["energy_calls"]), metadata["watch"]
-    )
+        flow.eval(), length, float(metadata["seconds"]), int(metadata["energy_calls"]),
+        metadata["watch"],
+    )  # fmt: skip

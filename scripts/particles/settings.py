@@ -139,13 +139,13 @@ class Preset:
         return LearnConfig(
             at=at, carry=carry, batch_size=self.batch_size, reconstruction=self.reconstruction,
             start=self.start, carry_weight=self.carry_weight, n_carried=self.n_carried,
-            warm_up=n_steps // 4, ramp=n_steps // 6, n_watched=self.n_watched,
+            warm_up=n_steps // 3, ramp=n_steps // 6, n_watched=self.n_watched,
             n_looks=self.n_looks,
         )  # fmt: skip
 
 
 _DW4 = Preset(
-    n_steps=6000, learning_rate=2e-3, batch_size=256, reconstruction=200.0, carry_weight=0.3,
+    n_steps=6000, learning_rate=2e-3, batch_size=256, reconstruction=200.0, carry_weight=0.1,
     n_carried=64, n_watched=200, network=NetworkConfig(),
     chains=ParticleChains(n_ladders=64, n_steps=6000, n_between=10, n_leapfrog=10, hottest=4.5),
     evaluation=EvaluationConfig(
@@ -153,7 +153,7 @@ _DW4 = Preset(
     ),
 )  # fmt: skip
 _LJ13 = Preset(
-    n_steps=3000, learning_rate=2e-3, batch_size=128, reconstruction=200.0, carry_weight=0.1,
+    n_steps=2000, learning_rate=2e-3, batch_size=128, reconstruction=200.0, carry_weight=0.1,
     n_carried=32, n_watched=50, network=NetworkConfig(n_layers=6),
     chains=ParticleChains(n_ladders=32, n_steps=6000, n_between=10, n_leapfrog=10, hottest=2.0),
     evaluation=EvaluationConfig(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 Map = Callable[[Tensor, Tensor], Tensor]
 """A network: (B, *E), controls (B, C) -> (B, *E); rows do not see each other."""
@@ -15,6 +15,8 @@ _COLUMNS = 2**15
 _HALVINGS = 8
 _REFINEMENTS, _FALL = 40, 0.5
 """Corrections without a Jacobian at most, and by what each has to shrink the error."""
+_RESTARTS, _AWAY = 8, 0.3
+"""New starts at most, and how far they are from the guess, in units of its components."""
 
 
 class Linearised(NamedTuple):
@@ -80,7 +82,8 @@ def solve(
     """Solve network(z, c) = x, from a guess by a network that nearly undoes it.
 
     First z <- z + inverse(x) - inverse(network(z)), which needs no Jacobian, as long as that
-    halves the error of a row; then Newton's method, with steps halved until the error falls.
+    halves the error of a row; then Newton's method, with steps halved until the error falls; for
+    rows that end beside a fold of the network, Newton's method again from starts about the guess.
 
     Args:
         network: The network.
@@ -101,13 +104,31 @@ def solve(
         _take(Solved(trial, _error(network(trial, own), x[rows])), best, rows)
         left = best.error[rows]
         rows = rows[(left < _FALL * before) & ~(left <= tolerance[rows])]
+    _newton(network, x, c, best, tolerance=tolerance, n_steps=n_steps)
+    noise = Generator(device=x.device).manual_seed(0)
+    for _ in range(_RESTARTS):
+        rows = (~(best.error <= tolerance)).nonzero()[:, 0]
+        if not len(rows):
+            break
+        size = goal[rows].square().flatten(1).mean(1).sqrt()
+        away = torch.randn(goal[rows].shape, generator=noise, dtype=x.dtype, device=x.device)
+        z = goal[rows] + _AWAY * by_row(size, goal) * away
+        found = Solved(z, _error(network(z, c[rows]), x[rows]))
+        _newton(network, x[rows], c[rows], found, tolerance=tolerance[rows], n_steps=n_steps)
+        _take(found, best, rows)
+    return best
+
+
+def _newton(
+    network: Map, x: Tensor, c: Tensor, best: Solved, *, tolerance: Tensor, n_steps: int
+) -> None:
+    """Newton's method from the best z of each row on, in place."""
     for _ in range(n_steps):
         rows = (~(best.error <= tolerance)).nonzero()[:, 0]
         if not len(rows):
             break
         if not _take(_step(network, x[rows], c[rows], best.z[rows]), best, rows):
             break
-    return best
 
 
 def _take(found: Solved, best: Solved, rows: Tensor) -> bool:

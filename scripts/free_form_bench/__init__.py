@@ -1,0 +1,1 @@
+"""What free-form flows are timed against."""
