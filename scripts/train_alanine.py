@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
 
@@ -24,18 +25,21 @@ import numpy as np
 import torch
 from numpy.random import default_rng
 
+from boltzgen.flows.free_form import RoundTrip
 from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples, write_u_kn
 from pipeline.angles import AnglePair, find_angles
 from pipeline.arguments import EXPECTED, add_cache, add_molecule, load_molecule, temperature_range
+from pipeline.certificates import certificate_numbers
 from pipeline.command_line import Parser, device, make_folder, positive_count, positive_number, seed
 from pipeline.evaluation import Evaluation, Frames, Request, blocks_of, evaluate
+from pipeline.generation import certify
 from pipeline.learning import training_history
 from pipeline.model import load_model
 from pipeline.page import compose
 from pipeline.reference import Agreement, compare, reference_frames
 from pipeline.run_directory import RunDirectory
-from pipeline.settings import BACKENDS, PRESETS, RunConfig
+from pipeline.settings import BACKENDS, FLOWS, PRESETS, FreeFormConfig, RunConfig
 from pipeline.stages import (
     Data,
     Surroundings,
@@ -76,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
         help="tensor: energies as batched tensor code, data by Hamiltonian Monte Carlo; openmm: "
         "energies and molecular dynamics by OpenMM, slower, for any force field and for rigid "
         "bonds (default tensor)")  # fmt: skip
+    add("--flow", choices=FLOWS, default="coupling",
+        help="coupling: splines and affine maps, TRADE (default); free-form: two dense networks, "
+        "backward KL; to compare with, not to work with")  # fmt: skip
     add("--out", type=Path, metavar="DIR",
         help="run directory (default: runs/SYSTEM_PRESET_seedN)")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")
@@ -101,6 +108,7 @@ def configure(arguments: argparse.Namespace, system: MolecularSystem) -> RunConf
         system=system.name, system_hash=system.content_hash, low=low, high=high,
         seed=arguments.seed, preset=arguments.preset, backend=arguments.backend,
         **vars(replace(preset, objective=objective)),
+        free_form=FreeFormConfig() if arguments.flow == "free-form" else None,
     )  # fmt: skip
 
 
@@ -148,9 +156,19 @@ def write_results(run: RunDirectory, config: RunConfig, evaluation: Evaluation) 
     write_u_kn(run.u_kn, evaluation.u_kn)
 
 
+class Evaluated(NamedTuple):
+    """What is known of a trained model, and what it was compared with."""
+
+    evaluation: Evaluation
+    agreement: Agreement | None
+    frames: dict[float, Frames]
+    angles: AnglePair | None
+    certificates: dict[float, RoundTrip]
+
+
 def evaluate_run(
     run: RunDirectory, config: RunConfig, data: Data, ledger: EnergyLedger, around: Surroundings
-) -> tuple[Evaluation, Agreement | None, dict[float, Frames], AnglePair | None]:
+) -> Evaluated:
     """Sample the trained model, estimate everything, compare with a reference if there is one."""
     system = run.load_system()
     angles = find_angles(system)
@@ -170,7 +188,12 @@ def evaluate_run(
     if found is not None:
         rng = default_rng([config.seed, 2])
         agreement = compare(found, evaluation, angles, rng=rng)
-    return evaluation, agreement, frames, angles
+    certificates = {
+        t: certificate
+        for t, found_at in frames.items()
+        if (certificate := certify(model, found_at.x, t, seed=config.seed)) is not None
+    }
+    return Evaluated(evaluation, agreement, frames, angles, certificates)
 
 
 def execute(arguments: argparse.Namespace) -> None:
@@ -195,15 +218,16 @@ def execute(arguments: argparse.Namespace) -> None:
     target = capped(exact, cap, config)
     training_seconds = train(run, config, data, target, ledger, around)
     clock.append(time.monotonic())
-    evaluation, agreement, frames, angles = evaluate_run(run, config, data, ledger, around)
+    evaluated = evaluate_run(run, config, data, ledger, around)
+    evaluation, agreement = evaluated.evaluation, evaluated.agreement
     shares = None if cap is None else weight_above(evaluation, cap)
     warnings = warnings_of(evaluation, agreement, data.warnings, shares)
     seconds = {"data": clock[1] - clock[0], "training": training_seconds,
                "evaluation": time.monotonic() - clock[2]}  # fmt: skip
     calls = {stage: ledger[stage] for stage in ("data", "training", "evaluation")}
     story = Story(
-        config, evaluation, agreement, frames, angles, training_history(run), warnings, calls,
-        seconds, shlex.join(["python", *sys.argv]),
+        config, evaluation, agreement, evaluated.frames, evaluated.angles, training_history(run),
+        warnings, calls, seconds, shlex.join(["python", *sys.argv]), evaluated.certificates,
     )  # fmt: skip
     write_report(run.report, compose(story))
     seconds["evaluation"] = time.monotonic() - clock[2]
@@ -211,9 +235,13 @@ def execute(arguments: argparse.Namespace) -> None:
         "energy_calls": calls, "wall_seconds": sum(seconds.values()),
         "wall_seconds_by_stage": seconds, "data": describe_data(data), "warnings": warnings,
         "energy_cap": cap, "weight_above_energy_cap": shares,
+        "round_trip": {f"{t:g}": certificate_numbers(found)
+                       for t, found in evaluated.certificates.items()},
     }  # fmt: skip
     write_json(run.summary, summary)
     print_results(evaluation, agreement)
+    for temperature, certificate in evaluated.certificates.items():
+        print(f"round trip at {temperature:g} K: {certificate}")
     finish(run, warnings, calls, sum(seconds.values()))
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from boltzgen.config import to_mapping
 from boltzgen.estimators import Estimate, describe_khat
-from boltzgen.flows.free_form import RoundTrip
 from particles.evaluation import SAMPLING
 from particles.results import AtTemperature, Distances, ParticleStory
+from pipeline.certificates import certificate_numbers
 from pipeline.columns import as_word, with_error, write_columns
 from pipeline.console import print_table
 from pipeline.numbers import Numbers, finite, numbers_of, percentage, quote
@@ -66,7 +66,7 @@ def _point(point: AtTemperature) -> dict[str, object]:
         **_pair("nll", point.nll),
         "n_compared": point.n_compared,
         "n_lost": point.n_lost,
-        "round_trip": _certificate(point.round_trip),
+        "round_trip": certificate_numbers(point.round_trip),
         "w2_pair_distances": _distances(point.pair),
         "w2_potential": _distances(point.potential),
         **_pair("autocorrelation_steps", reference.tau),
@@ -80,18 +80,6 @@ def _pair(name: str, estimate: Estimate) -> dict[str, float | None]:
 
 def _distances(found: Distances) -> dict[str, float | None]:
     return {name: finite(getattr(found, name)) for name in ("raw", "weighted", "floor")}
-
-
-def _certificate(found: RoundTrip) -> dict[str, object]:
-    errors = {
-        name: {key: finite(value) for key, value in getattr(found, name)._asdict().items()}
-        for name in ("data", "latent", "tail", "log_density_gap")
-    }
-    counts = {
-        name: getattr(found, name)
-        for name in ("n_points", "n_lost", "n_lost_samples", "n_folded", "stretch")
-    }
-    return {**errors, **counts}
 
 
 def columns_of(story: ParticleStory) -> dict[str, np.ndarray]:

@@ -259,7 +259,9 @@ def _at_temperature(
         inside = np.isfinite(at_frames)
         n_outside = int((~inside).sum())
         blocks = frames.blocks[inside]
-        if np.unique(blocks).size > 1:
+        if np.isposinf(at_frames[inside]).any():  # no density at some frames
+            forward, upper = Estimate(0.0, np.nan), None
+        elif np.unique(blocks).size > 1:
             forward = forward_ess(
                 at_frames[inside], rng=rng, n_resamples=request.n_resamples, blocks=blocks
             )

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from boltzgen.flows.free_form import FreeFormFlow, RoundTrip, round_trip
 from pipeline.model import Model
 from systems.charts import ChartedTarget
 from systems.units import GAS_CONSTANT
 
 _CHUNK = 2000
+_N_CERTIFIED = 200
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,16 @@ def log_weights_of_frames(
 def _sizes(n: int) -> list[int]:
     whole, rest = divmod(n, _CHUNK)
     return [_CHUNK] * whole + ([rest] if rest else [])
+
+
+def certify(model: Model, x: np.ndarray, temperature: float, *, seed: int) -> RoundTrip | None:
+    """The round trip of a free-form flow on frames (N, n, 3) of a simulation; None for others.
+
+    Of the frames, 200 or fewer that the chart has are taken.
+    """
+    if not isinstance(model.flow, FreeFormFlow):
+        return None
+    z = model.chart.to_internal(torch.from_numpy(x[:: max(1, len(x) // _N_CERTIFIED)]).double())[0]
+    z = z[model.chart.in_domain(z)][:_N_CERTIFIED]
+    c = torch.full((len(z), 1), temperature, dtype=torch.float64)
+    return round_trip(model.flow, z, c, generator=Generator().manual_seed(seed))

@@ -18,6 +18,7 @@ from boltzgen.flows import (
     VectorLayout,
     coupling_flow,
 )
+from boltzgen.flows.free_form import FreeFormFlow
 from boltzgen.objectives import (
     CausalSampler,
     CentralDifference,
@@ -41,6 +42,7 @@ from boltzgen.protocols import Target
 from boltzgen.random import seeded, spawn
 from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import Trainer
+from pipeline.free_form import build_free_form, free_form_objective
 from pipeline.learning import averaged_weights
 from pipeline.run_directory import RunDirectory
 from pipeline.settings import FlowConfig, RunConfig
@@ -53,7 +55,7 @@ class Model:
     """A trained flow, the chart it lives in and the temperature of its data."""
 
     chart: InternalChart
-    flow: Flow
+    flow: Flow | FreeFormFlow
     config: RunConfig
 
 
@@ -80,7 +82,12 @@ def build_flow(chart: InternalChart, config: FlowConfig, *, high: float) -> Flow
 
 
 def build_objective(config: RunConfig, target: Target) -> Weighted:
-    """Forward KL at the top temperature, TRADE and log-variance on the grid below it."""
+    """Forward KL at the top temperature, TRADE and log-variance on the grid below it.
+
+    That of a free-form flow is another.
+    """
+    if config.free_form is not None:
+        return free_form_objective(config, target)
     options = config.objective
     grid = log_spaced_grid(config.low, config.high, options.n_grid, boundary=config.high)
     ramp = Ramp(options.warm_up, options.ramp)
@@ -121,9 +128,19 @@ def streams(config: RunConfig) -> tuple[Generator, Generator]:
     return weights, training
 
 
-def new_flow(chart: InternalChart, config: RunConfig) -> Flow:
-    """Build the untrained flow of a run; the same one for the same settings."""
+def new_flow(
+    chart: InternalChart, config: RunConfig, z: Tensor | None = None
+) -> Flow | FreeFormFlow:
+    """Build the untrained flow of a run; the same one for the same settings.
+
+    Args:
+        chart: The chart.
+        config: Settings.
+        z: Data (N, D), by which a free-form flow cuts angles; None where a file will say.
+    """
     with seeded(streams(config)[0]):
+        if config.free_form is not None:
+            return build_free_form(chart, config.free_form, high=config.high, z=z)
         return build_flow(chart, config.flow, high=config.high)
 
 

@@ -2,7 +2,8 @@
 
 from boltzgen.estimators import reliable
 from boltzgen.plots import style
-from boltzgen.report import ReportContent, Table
+from boltzgen.report import ReportContent, Section, Table
+from pipeline.certificates import EXPLAINED, HEADER, certificate_cells
 from pipeline.curves import training_section
 from pipeline.evaluation import AtTemperature
 from pipeline.sections import (
@@ -23,9 +24,12 @@ def compose(story: Story) -> ReportContent:
         sections = [weights_section(story), thermodynamics_section(story), energies_section(story)]
         if story.angles is not None:
             sections.append(surfaces_section(story, story.angles))
+        if story.certificates:
+            sections.append(_certificate_section(story))
         sections += [mbar_section(story), training_section(story.history)]
     return ReportContent(
-        title=f"Boltzmann generator of {config.system}",
+        title=f"Boltzmann generator of {config.system}"
+        f"{' (free-form flow)' if config.free_form is not None else ''}",
         subtitle=f"{config.low:g} K to {config.high:g} K, trained on molecular dynamics at "
         f"{config.high:g} K only; preset {config.preset}, seed {config.seed}",
         verdict=_verdict(story),
@@ -34,6 +38,15 @@ def compose(story: Story) -> ReportContent:
         ledger=_ledger(story),
         command=story.command,
         versions=versions(),
+    )
+
+
+def _certificate_section(story: Story) -> Section:
+    rows = [[f"{t:g}", *certificate_cells(found)] for t, found in story.certificates.items()]
+    return Section(
+        title="Round trip",
+        text=EXPLAINED,
+        tables=[Table(header=["T / K", *HEADER], rows=rows, caption="Certificate, of frames.")],
     )
 
 

@@ -70,6 +70,29 @@ class FlowConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FreeFormConfig:
+    """A free-form flow in place of the coupling flow: two dense networks, backward KL below HIGH.
+
+    Args:
+        n_hidden: Width of encoder and decoder.
+        n_blocks: Their residual blocks.
+        reconstruction: Weight of the squared reconstruction error.
+        start: Share of it at the first step; all of it from half of the steps on.
+        carry_weight: Weight of the backward KL beside the likelihood.
+        n_carried: Its samples a step.
+        ceiling: Reduced energy from which on it sees a logarithm.
+    """
+
+    n_hidden: int = 256
+    n_blocks: int = 3
+    reconstruction: float = 100.0
+    start: float = 0.1
+    carry_weight: float = 0.05
+    n_carried: int = 64
+    ceiling: float = 200.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """Forward KL at the data temperature, TRADE on a grid, log-variance on the same grid.
 
@@ -139,7 +162,7 @@ class RunConfig:
     """Everything that decides the outcome of a run, and the name of its molecule.
 
     `backend` says what samples the data and evaluates energies: "tensor" (`TensorTarget`) or
-    "openmm" (`OpenMMTarget`, and molecular dynamics).
+    "openmm" (`OpenMMTarget`, and molecular dynamics). With `free_form` the flow is that one.
     """
 
     system: str
@@ -157,6 +180,7 @@ class RunConfig:
     evaluation: EvaluationConfig
     checkpoint_every: int
     compiled: bool
+    free_form: FreeFormConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +198,7 @@ class Preset:
 
 
 BACKENDS = ("tensor", "openmm")
+FLOWS = ("coupling", "free-form")
 _CHAINS = ChainsConfig(n_chains=512, n_held_out=128, n_frames=600)
 _DYNAMICS = DynamicsConfig(
     n_trajectories=8, n_held_out=2, n_frames=20_000, spacing_steps=100, equilibration_steps=30_000

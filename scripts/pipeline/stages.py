@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from boltzgen.flows.free_form import FreeFormFlow
 from boltzgen.training import RandomBatches, Trainer
 from pipeline.console import ProgressBar
 from pipeline.learning import learn
@@ -226,8 +227,10 @@ def train(
     Raises:
         NonFiniteError: The loss or gradient is not finite; names the last good checkpoint.
     """
-    flow = new_flow(data.chart, config).to(around.device)
+    flow = new_flow(data.chart, config, data.z).to(around.device)
     chart_data = data.z.to(around.device)
+    if isinstance(flow, FreeFormFlow):
+        chart_data = flow.canonical(chart_data)
     data.chart.to(around.device)
     controls = torch.full((len(chart_data), 1), config.high, device=around.device)
     trainer = Trainer(
@@ -237,7 +240,8 @@ def train(
     )  # fmt: skip
     seconds = learn(
         run, trainer, every=config.checkpoint_every, ledger=ledger,
-        shown=("nll", "trade_rms", "log_variance_rms"), show_progress=around.show_progress,
+        shown=("nll", "trade_rms", "log_variance_rms", "free_form_surrogate", "reconstruction"),
+        show_progress=around.show_progress,
     )  # fmt: skip
     save_model(run, trainer, data.chart, config)
     return seconds

@@ -1,7 +1,8 @@
 """What a report tells: everything is computed already."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from boltzgen.flows.free_form import RoundTrip
 from pipeline.angles import AnglePair
 from pipeline.evaluation import AtTemperature, Evaluation, Frames
 from pipeline.reference import Agreement
@@ -10,7 +11,7 @@ from pipeline.settings import RunConfig
 
 @dataclass(frozen=True)
 class Story:
-    """All that a report tells."""
+    """All that a report tells; certificates of a free-form flow by temperature in K."""
 
     config: RunConfig
     evaluation: Evaluation
@@ -22,6 +23,7 @@ class Story:
     energy_calls: dict[str, int]
     seconds: dict[str, float]
     command: str
+    certificates: dict[float, RoundTrip] = field(default_factory=dict)
 
 
 def shown_points(story: Story) -> list[AtTemperature]:

@@ -4,6 +4,7 @@ from systems.charts.chart import InternalChart, chart_from_state
 from systems.charts.charted import ChartedTarget
 from systems.charts.fit import fit_chart
 from systems.charts.internal import InternalCoordinates
+from systems.charts.layout import thinnest_cut
 from systems.charts.methyl import LeafGroup, find_leaf_groups
 from systems.charts.zmatrix import ZMatrix, build_zmatrix
 
@@ -17,4 +18,5 @@ __all__ = [
     "chart_from_state",
     "find_leaf_groups",
     "fit_chart",
+    "thinnest_cut",
 ]

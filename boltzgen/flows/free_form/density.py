@@ -55,13 +55,15 @@ class FreeFormFlow(Density):
         tolerance: Largest error of a component of x for z to count as found, times 1 + the largest
             |component| of x. Default: 1e-10 in float64, 1e-4 in float32.
         n_newton: Newton steps at most.
+        canonical: Module x -> x that moves x to where the decoder would put it, without a change
+            of volume, such as `AngleCut`; nothing if None.
 
     References:
         Draxler, Sorrenson, Zimmermann, Rousselot and Koethe, Free-form flows (2024),
         arXiv:2310.16624.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         encoder: nn.Module,
         decoder: nn.Module,
@@ -69,6 +71,7 @@ class FreeFormFlow(Density):
         *,
         tolerance: float | None = None,
         n_newton: int = 20,
+        canonical: nn.Module | None = None,
     ) -> None:
         super().__init__(base.event_shape, base.n_controls)
         if tolerance is not None:
@@ -76,6 +79,7 @@ class FreeFormFlow(Density):
         check_at_least("n_newton", n_newton, 1)
         self.encoder, self.decoder, self.base = encoder, decoder, base
         self.tolerance, self.n_newton = tolerance, n_newton
+        self.canonical = nn.Identity() if canonical is None else canonical
 
     def tolerance_of(self, x: Tensor) -> Tensor:
         """Largest error of a component of each x for its latent to count as found, (B,).
@@ -129,6 +133,7 @@ class FreeFormFlow(Density):
 
         The steps that keep a graph run only where autograd records one.
         """
+        x = self.canonical(x)
         tolerance = self.tolerance_of(x.detach())
         solved = solve(
             self.decode, self.encode, x.detach(), c.detach(), tolerance=tolerance,

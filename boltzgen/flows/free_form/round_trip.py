@@ -95,6 +95,7 @@ def round_trip(
     check_event("x", x, flow.event_shape)
     check_at_least("x", len(x), 2)
     check_controls("c", c, len(x), flow.n_controls)
+    x = flow.canonical(x)
     encoded, by_encoder = flow.encoded(x, c)
     back = flow.decode(encoded, c)
     preimage = flow.preimage(x, c)

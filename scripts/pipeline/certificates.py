@@ -1,0 +1,45 @@
+"""The round trip of a free-form flow in tables."""
+
+from collections.abc import Sequence
+
+from boltzgen.flows.free_form import Errors, RoundTrip
+
+HEADER = (
+    "|x − g(f(x))|", "|z − f(g(z))|", "in the tail", "log q by f and g / nats",
+    "points and samples lost", "folded",
+)  # fmt: skip
+EXPLAINED = (
+    "The encoder f only finds latents of the decoder g, whose density is the exact one; the "
+    "certificate shows how well f and g undo each other, in the middle and (in brackets) at the "
+    "worst of the points. Lost: no latent was found; folded: a second latent gives the same "
+    "configuration, so that its density is too small."
+)
+
+
+def certificate_cells(found: RoundTrip) -> Sequence[str]:
+    """Cells under `HEADER`."""
+    return [
+        *(_errors(e) for e in (found.data, found.latent, found.tail, found.log_density_gap)),
+        f"{found.n_lost} and {found.n_lost_samples} of {found.n_points}",
+        f"{found.n_folded} of {found.n_points}",
+    ]
+
+
+def certificate_numbers(found: RoundTrip) -> dict[str, object]:
+    """The same as plain numbers; null where there is none."""
+    errors = {
+        name: {
+            key: None if value != value else value  # NaN: no point had a latent
+            for key, value in getattr(found, name)._asdict().items()
+        }
+        for name in ("data", "latent", "tail", "log_density_gap")
+    }
+    counts = {
+        name: getattr(found, name)
+        for name in ("n_points", "n_lost", "n_lost_samples", "n_folded", "stretch")
+    }
+    return {**errors, **counts}
+
+
+def _errors(found: Errors) -> str:
+    return f"{found.median:.2g} ({found.largest:.2g})"
