@@ -13,6 +13,7 @@ from boltzgen.protocols import Batch
 from boltzgen.random import seeded
 
 _WEIGHT = 100.0
+DENSITY = "samples with density"
 
 
 def graph_flow(n_particles: int, n_dims: int, *, n_hidden: int, n_layers: int) -> FreeFormFlow:
@@ -75,5 +76,5 @@ def step_passes(
     return {
         "autoencoder": partial(autoencoder_step, flow, batch),
         **steps,
-        "samples with density": partial(density_pass, flow, batch, generator=generator),
+        DENSITY: partial(density_pass, flow, batch, generator=generator),
     }
