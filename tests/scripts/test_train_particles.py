@@ -67,9 +67,6 @@ def test_its_numbers_follow_from_its_samples(wells):
         np.testing.assert_allclose(samples.energy[rows], energy)
         found = log_evidence(samples.log_w[rows])
         assert (point["log_z"], point["log_z_error"]) == pytest.approx((found.value, found.error))
-        flow = read_flow(
-            RunFolder(out, ParticleConfig), RunFolder(out, ParticleConfig).load_config()
-        )
         c = torch.full((int(rows.sum()), 1), point["T"]).double()
         log_q = flow.log_prob(x[rows], c)
         np.testing.assert_allclose(samples.log_w[rows], (-energy - log_q).detach(), atol=1e-6)

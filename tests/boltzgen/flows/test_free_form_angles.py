@@ -49,7 +49,7 @@ def test_whole_turns_make_no_difference(generator):
     flow = angle_flow(generator)
     x = 3 * torch.rand(20, 3, generator=generator, dtype=F64)
     c = torch.full((20, 1), 1.3, dtype=F64)
-    turned = x + 2 * math.pi * torch.tensor([0.0, 1.0, -2.0])
+    turned = x + 2 * math.pi * torch.tensor([0.0, 1.0, -2.0], dtype=F64)
     torch.testing.assert_close(flow.log_prob(turned, c), flow.log_prob(x, c))
 
 
