@@ -117,7 +117,7 @@ def compare_sampling(arguments: argparse.Namespace) -> dict[str, object]:
     seconds = arguments.seconds or trained.seconds
     n_steps = train_continuous(
         other, x, seconds=seconds, batch_size=config.learn.batch_size,
-        learning_rate=config.train.learning_rate, generator=training, show_progress=True,
+        learning_rate=config.train.learning_rate, generator=training,
     )  # fmt: skip
     found = _time_samples(trained, other, config, arguments, drawing)
     ess = _shares(trained, other, cluster, config, arguments, drawing)

@@ -196,16 +196,23 @@ def evaluate_run(
     return Evaluated(evaluation, agreement, frames, angles, certificates)
 
 
-def execute(arguments: argparse.Namespace) -> None:
-    """Data, training, evaluation, report."""
-    torch.set_num_threads(1)  # a second thread makes steps of this size slower: docs/performance.md
+def open_run(arguments: argparse.Namespace) -> tuple[RunDirectory, RunConfig, MolecularSystem]:
+    """Settings, and the directory that is made for them or goes on."""
     system = load_molecule(arguments)
     build_zmatrix(system.n_atoms, system.bonds)  # refuses molecules in pieces before all else
     config = configure(arguments, system)
-    name = f"{config.system.replace('/', '-')}_{config.preset}_seed{config.seed}"
+    kind = "" if config.free_form is None else "_free-form"
+    name = f"{config.system.replace('/', '-')}_{config.preset}{kind}_seed{config.seed}"
     run = RunDirectory(arguments.out or Path("runs") / name)
     make_folder("--cache", arguments.cache)
     run.start(config, system, resume=arguments.resume)
+    return run, config, system
+
+
+def execute(arguments: argparse.Namespace) -> None:
+    """Data, training, evaluation, report."""
+    torch.set_num_threads(1)  # a second thread makes steps of this size slower: docs/performance.md
+    run, config, system = open_run(arguments)
     around = Surroundings(
         arguments.cache, arguments.processes, arguments.device, not arguments.quiet
     )

@@ -128,7 +128,6 @@ def train_continuous(  # noqa: PLR0913
     batch_size: int,
     learning_rate: float,
     generator: Generator,
-    show_progress: bool,
 ) -> int:
     """Flow matching for a given time; the weights end as their running average.
 
@@ -137,7 +136,7 @@ def train_continuous(  # noqa: PLR0913
     adam = torch.optim.Adam(flow.parameters(), lr=learning_rate)
     average = [p.detach().clone() for p in flow.parameters()]
     started, done = time.monotonic(), 0
-    with ProgressBar("flow matching", unit="s", enabled=show_progress) as progress:
+    with ProgressBar("flow matching", unit="s", enabled=True) as progress:
         while (gone := time.monotonic() - started) < seconds:
             adam.param_groups[0]["lr"] = (
                 learning_rate * (1 + math.cos(math.pi * gone / seconds)) / 2

@@ -80,7 +80,6 @@ def test_flow_matching_learns(solver, generator):
     before = flow.matching_loss(x, generator=generator).item()
     n_steps = train_continuous(
         flow, x, seconds=1.0, batch_size=32, learning_rate=1e-2, generator=generator,
-        show_progress=False,
     )  # fmt: skip
     assert n_steps > 5
     assert flow.matching_loss(x, generator=generator).item() < before

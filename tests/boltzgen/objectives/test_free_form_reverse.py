@@ -75,12 +75,12 @@ def test_its_gradient_is_that_of_the_exact_reverse_kl(flow, generator):
 def test_it_trains_from_the_energy_alone(generator):
     well, encoding = HarmonicWell(n_dims=2, stiffness=4.0), LogRatio(torch.ones(1))
     with seeded(generator):
-        networks = [ResidualField(2, encoding, n_hidden=16, n_blocks=1) for _ in range(2)]
+        networks = [ResidualField(2, encoding, n_hidden=32, n_blocks=1) for _ in range(2)]
     flow = FreeFormFlow(*networks, StandardNormal((2,), 1))
-    objective = FreeFormReverseKL(well, LogUniform(0.5, 2.0), Reconstruction(30.0), n_samples=128)
+    objective = FreeFormReverseKL(well, LogUniform(0.5, 2.0), Reconstruction(30.0), n_samples=256)
     trainer = Trainer(
         flow, objective, RandomBatches(torch.zeros(8, 2), torch.ones(8, 1), batch_size=8),
-        TrainConfig(n_steps=600, learning_rate=5e-3), generator=generator,
+        TrainConfig(n_steps=1000, learning_rate=5e-3), generator=generator,
     )  # fmt: skip
     records = list(trainer)
     assert records[-1].metrics["reverse_reconstruction"] < 0.02
