@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 Map = Callable[[Tensor, Tensor], Tensor]
 """A network: (B, *E), controls (B, C) -> (B, *E); rows do not see each other."""
 
-_COLUMNS = 2**15
+_COLUMNS = 2**10
 """Rows times tangents that are pushed through a network at once."""
 _HALVINGS = 8
 _REFINEMENTS, _FALL = 40, 0.5
