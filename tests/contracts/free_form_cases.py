@@ -5,8 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from boltzgen.flows import CentredNormal, LogRatio, StandardNormal
-from boltzgen.flows.free_form import EquivariantGraph, FreeFormFlow, ResidualField
+from boltzgen.flows import CentredNormal, LogRatio, ScaledBase, StandardNormal
+from boltzgen.flows.free_form import (
+    AngleCut,
+    EquivariantGraph,
+    FreeFormFlow,
+    ResidualField,
+    Rolled,
+    Unrolled,
+)
 from boltzgen.objectives import (
     ControlPoints,
     FreeFormControlGradient,
@@ -25,6 +32,14 @@ TEMPERATURE = LogRatio(torch.ones(1))
 def of_numbers() -> FreeFormFlow:
     networks = [ResidualField(2, TEMPERATURE, n_hidden=16, n_blocks=1) for _ in range(2)]
     return FreeFormFlow(*networks, StandardNormal((2,), 1))
+
+
+def of_angles() -> FreeFormFlow:
+    """A number and an angle, which is cut at pi: there the density goes to 0."""
+    cut = AngleCut(torch.tensor([False, True]), torch.tensor([0.0, math.pi]))
+    encoder, decoder = (ResidualField(2, TEMPERATURE, n_hidden=16, n_blocks=1) for _ in range(2))
+    base = ScaledBase(torch.zeros(2, dtype=torch.bool), torch.ones(1))
+    return FreeFormFlow(Unrolled(encoder, cut), Rolled(decoder, cut), base, canonical=cut)
 
 
 def of_particles() -> FreeFormFlow:
@@ -55,6 +70,7 @@ def jacobi(x: Tensor) -> Tensor:
 DENSITIES = {
     "CentredNormal": DensityCase(lambda: CentredNormal(3, 2, 1), coordinates=jacobi),
     "FreeFormFlow, numbers": DensityCase(of_numbers, aside=("encoder",)),
+    "FreeFormFlow, angles": DensityCase(of_angles, aside=("encoder",)),
     "FreeFormFlow, particles": DensityCase(of_particles, coordinates=jacobi, aside=("encoder",)),
 }
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+import train_alanine
 from boltzgen.storage import load_tensors, read_metrics, read_samples, read_u_kn
+from pipeline.model import load_model
 from pipeline.run_directory import RunDirectory
 from pipeline.settings import PRESETS
 from systems.molecules import OpenMMTarget
@@ -166,3 +168,26 @@ def kill_at(metrics, step, words):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+
+
+def test_a_free_form_flow_takes_the_same_way(smoke, tmp_path, call):
+    """Other networks and objectives; the same data, report and numbers, and a certificate."""
+    out = tmp_path / "run"
+    words = smoke.command("--flow", "free-form", "--out", out)
+    status, printed, _ = call(train_alanine.main, *words)
+    assert status == 0
+    assert "round trip at 600 K: |x - g(f(x))|" in printed
+    found = json.loads((out / "summary.json").read_text())
+    assert set(found["round_trip"]) == {"600"}
+    assert found["round_trip"]["600"]["n_points"] == 200
+    assert "(free-form flow)" in (out / "report.html").read_text()
+    samples = read_samples(out / "samples.h5")
+    assert np.isfinite(samples.log_w).mean() > 0.5
+    rows = read_metrics(out / "metrics.jsonl")
+    assert {"free_form_surrogate", "reverse_energy"} <= set(rows[-1])
+    assert load_model(RunDirectory(out)).flow.canonical.cut.abs().max() > 0
+
+
+def test_a_free_form_run_is_not_taken_for_another(smoke, refuses):
+    refuses(train_alanine.main, *smoke.command("--flow", "free-form", "--out", smoke.path),
+            "--resume", because="free_form")  # fmt: skip
