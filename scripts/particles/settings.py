@@ -157,7 +157,7 @@ _LJ13 = Preset(
     n_carried=32, n_watched=50, network=NetworkConfig(n_layers=6),
     chains=ParticleChains(n_ladders=32, n_steps=6000, n_between=10, n_leapfrog=10, hottest=2.0),
     evaluation=EvaluationConfig(
-        n_temperatures=5, n_samples=1000, n_compared=200, n_certified=50, n_shared=100
+        n_temperatures=3, n_samples=600, n_compared=120, n_certified=24, n_shared=24
     ),
 )  # fmt: skip
 _LJ55 = Preset(
@@ -165,7 +165,7 @@ _LJ55 = Preset(
     n_carried=4, n_watched=2, n_looks=2, network=NetworkConfig(n_layers=4),
     chains=ParticleChains(n_ladders=8, n_steps=1000, n_between=10, n_leapfrog=10, hottest=2.0),
     evaluation=EvaluationConfig(
-        n_temperatures=2, n_samples=50, n_compared=8, n_certified=4, n_shared=10
+        n_temperatures=2, n_samples=30, n_compared=4, n_certified=2, n_shared=2
     ),
 )  # fmt: skip
 _SMOKE = Preset(

@@ -15,7 +15,7 @@ _COLUMNS = 2**10
 _HALVINGS = 8
 _REFINEMENTS, _FALL = 40, 0.5
 """Corrections without a Jacobian at most, and by what each has to shrink the error."""
-_RESTARTS, _AWAY = 8, 0.3
+_RESTARTS, _AWAY = 16, 0.3
 """New starts at most, and how far they are from the guess, in units of its components."""
 
 
