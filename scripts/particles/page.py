@@ -137,7 +137,7 @@ def _certificate_section(story: ParticleStory) -> Section:
         ]
         for p in story.results.points
     ]  # fmt: skip
-    header = ["T", "NLL / nats", "held-out draws lost", *HEADER]
+    header = ["T", "NLL / nats", "draws lost", *HEADER]
     return Section(
         title="Likelihood and round trip",
         text=f"The negative log-likelihood is that of held-out draws. {EXPLAINED}",

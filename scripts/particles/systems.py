@@ -29,7 +29,7 @@ class Named:
 
 
 SYSTEMS = {
-    "dw4": Named("DW4 (each pair once)", DoubleWellCluster, 3.0, "k × 1"),
+    "dw4": Named("DW4 (each pair once)", DoubleWellCluster, 3.0, "k"),
     "lj13": Named("LJ13 (each pair once, with the oscillator)", LennardJonesCluster, 1.1, "ε"),
     "lj55": Named("LJ55 (each pair once, with the oscillator)",
                   lambda: LennardJonesCluster(55), 1.1, "ε"),

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 from boltzgen.flows.free_form import Errors, RoundTrip
 
-HEADER = (
-    "|x − g(f(x))|", "|z − f(g(z))|", "in the tail", "log q by f and g / nats",
-    "points and samples lost", "folded",
-)  # fmt: skip
+HEADER = ("|x−g(f(x))|", "|z−f(g(z))|", "in the tail", "Δ log q", "lost", "folded", "of")
 EXPLAINED = (
     "The encoder f only finds latents of the decoder g, whose density is the exact one; the "
     "certificate shows how well f and g undo each other, in the middle and (in brackets) at the "
-    "worst of the points. Lost: no latent was found; folded: a second latent gives the same "
-    "configuration, so that its density is too small."
+    "worst of the points; Δ log q, in nats, is what the encoder's own density differs by. Lost: "
+    "points and samples without a latent that could be found; folded: a second latent gives the "
+    "same configuration, so that its density is too small."
 )
 
 
@@ -20,8 +18,9 @@ def certificate_cells(found: RoundTrip) -> Sequence[str]:
     """Cells under `HEADER`."""
     return [
         *(_errors(e) for e in (found.data, found.latent, found.tail, found.log_density_gap)),
-        f"{found.n_lost} and {found.n_lost_samples} of {found.n_points}",
-        f"{found.n_folded} of {found.n_points}",
+        f"{found.n_lost}, {found.n_lost_samples}",
+        str(found.n_folded),
+        str(found.n_points),
     ]
 
 
