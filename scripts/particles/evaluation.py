@@ -22,7 +22,6 @@ from boltzgen.estimators import (
     weighted_moments,
 )
 from boltzgen.flows.free_form import FreeFormFlow, round_trip
-from boltzgen.objectives import log_spaced_grid
 from boltzgen.random import spawn
 from particles.random import stream_for
 from particles.reference import autocorrelation, ladder_evidence, potential_of
@@ -63,13 +62,21 @@ class Surroundings:
 
 
 def reported_temperatures(config: ParticleConfig) -> np.ndarray:
-    """Temperatures that are reported: even in log T, with that of the data among them."""
+    """Temperatures that are reported: even in log T, with that of the data among them.
+
+    It takes the place of an inner one that is nearer than a quarter of their distance.
+    """
     if config.low == config.high:
         return np.array([config.low])
-    grid = log_spaced_grid(
-        config.low, config.high, config.evaluation.n_temperatures, config.learn.at
-    )
-    return np.array([float(f"{value:.6g}") for value in grid.values.tolist()])
+    n, at = config.evaluation.n_temperatures, config.learn.at
+    grid = np.geomspace(config.low, config.high, n)
+    close = np.abs(np.log(grid / at)) < 0.25 * np.log(config.high / config.low) / (n - 1)
+    close[[0, -1]] = False
+    found = np.union1d(grid[~close], at)
+    rounded = np.array([float(f"{value:.6g}") for value in found])
+    rounded[[0, -1]] = config.low, config.high
+    rounded[np.abs(found - at).argmin()] = at
+    return np.unique(rounded)
 
 
 def evaluate_points(around: Surroundings) -> tuple[AtTemperature, ...]:

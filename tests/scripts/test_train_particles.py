@@ -10,6 +10,7 @@ import torch
 import train_particles
 from boltzgen.estimators import log_evidence, wasserstein_2
 from boltzgen.storage import read_metrics, read_samples
+from particles.evaluation import reported_temperatures
 from particles.model import read_flow
 from particles.reference import autocorrelation, ladder_evidence, reference_path, rungs_of
 from particles.settings import ParticleChains, ParticleConfig, presets
@@ -164,6 +165,27 @@ def test_chains_begin_without_overlap(system, generator):
     nearest = cluster.distances(x).min()
     assert 0.6 * SYSTEMS[system].spacing < nearest < 1.1 * SYSTEMS[system].spacing
     assert cluster.potential(x).max() < 60
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at", "expected"),
+    [
+        (0.5, 2.0, 1.0, [0.5, 1.0, 2.0]),
+        (0.8, 2.0, 1.0, [0.8, 1.0, 1.26491, 2.0]),
+        (0.8, 2.0, 1.2, [0.8, 1.2, 2.0]),
+        (0.5, 2.0, 0.5, [0.5, 1.0, 2.0]),
+        (0.5, 2.0, 0.51, [0.5, 0.51, 1.0, 2.0]),
+        (1.0, 1.0, 1.0, [1.0]),
+    ],
+)
+def test_the_temperature_of_the_data_is_reported(low, high, at, expected):
+    config = small_config(low, high, at)
+    assert reported_temperatures(config).tolist() == expected
+
+
+def small_config(low, high, at):
+    words = ["--system", "dw4", "--T", f"{low}:{high}", "--at", str(at), "--preset", "smoke"]
+    return train_particles.configure(train_particles.parser().parse_args(words))
 
 
 def test_rungs_hold_what_is_reported_and_reach_the_hottest():
