@@ -49,6 +49,7 @@ from pipeline.numbers import percentage
 from pipeline.run_folder import RunFolder
 from pipeline.timing import median_seconds
 from systems.cache import CorruptCacheError, default_cache_dir
+from systems.ledger import EnergyLedger
 from systems.particles import ParticleCluster
 
 EXPECTED = (
@@ -105,7 +106,12 @@ def compare_sampling(arguments: argparse.Namespace) -> dict[str, object]:
     cluster = SYSTEMS[config.system].build()
     rungs = rungs_of(config.chains, reported_temperatures(config))
     ladders = run_reference(
-        arguments.cache, config.system, cluster, config.chains, rungs, show_progress=True
+        arguments.cache,
+        config.system,
+        config.chains,
+        rungs,
+        ledger=EnergyLedger(),
+        show_progress=True,
     )
     x = torch.from_numpy(ladders.to_learn(config.learn.at)).flatten(0, 1).float()
     weights, training, drawing = spawn(Generator().manual_seed(config.seed), 3)
@@ -139,6 +145,8 @@ def _time_samples(
     c = torch.full((arguments.samples, 1), config.learn.at)
     few = c[:_N_DENSITY]
     other.n_calls = 0
+    other.sample(len(c), generator=drawing, like=_LIKE)
+    n_calls = other.n_calls
 
     def ours_alone() -> None:
         with torch.no_grad():
@@ -155,7 +163,6 @@ def _time_samples(
         },
         repeats=arguments.repeats,
     )  # fmt: skip
-    n_calls = other.n_calls
     weighted = median_seconds(
         {
             "free-form": ours_with_density,
@@ -165,7 +172,7 @@ def _time_samples(
     )  # fmt: skip
     trained.flow.double()
     return {
-        "n_samples": len(c), "cnf_calls": n_calls / (arguments.repeats + 1),
+        "n_samples": len(c), "cnf_calls": n_calls,
         "ms_alone": 1e3 * alone["free-form"], "cnf_ms_alone": 1e3 * alone["cnf"],
         "ratio_alone": alone["cnf"] / alone["free-form"], "n_with_density": len(few),
         "ms_with_density": 1e3 * weighted["free-form"],

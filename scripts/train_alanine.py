@@ -30,7 +30,7 @@ from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples, write_u_kn
 from pipeline.angles import AnglePair, find_angles
 from pipeline.arguments import EXPECTED, add_cache, add_molecule, load_molecule, temperature_range
-from pipeline.certificates import certificate_numbers
+from pipeline.certificates import certificate_numbers, certificate_warnings
 from pipeline.command_line import Parser, device, make_folder, positive_count, positive_number, seed
 from pipeline.evaluation import Evaluation, Frames, Request, blocks_of, evaluate
 from pipeline.generation import certify
@@ -165,6 +165,15 @@ class Evaluated(NamedTuple):
     angles: AnglePair | None
     certificates: dict[float, RoundTrip]
 
+    @property
+    def folds(self) -> list[str]:
+        """What the certificates say against the model."""
+        return [
+            text
+            for temperature, found in self.certificates.items()
+            for text in certificate_warnings(found, f"At {temperature:g} K")
+        ]
+
 
 def evaluate_run(
     run: RunDirectory, config: RunConfig, data: Data, ledger: EnergyLedger, around: Surroundings
@@ -228,7 +237,7 @@ def execute(arguments: argparse.Namespace) -> None:
     evaluated = evaluate_run(run, config, data, ledger, around)
     evaluation, agreement = evaluated.evaluation, evaluated.agreement
     shares = None if cap is None else weight_above(evaluation, cap)
-    warnings = warnings_of(evaluation, agreement, data.warnings, shares)
+    warnings = warnings_of(evaluation, agreement, data.warnings, shares) + evaluated.folds
     seconds = {"data": clock[1] - clock[0], "training": training_seconds,
                "evaluation": time.monotonic() - clock[2]}  # fmt: skip
     calls = {stage: ledger[stage] for stage in ("data", "training", "evaluation")}

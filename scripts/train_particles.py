@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     add("--T", type=temperature_range, required=True, metavar="LOW:HIGH",
         help="range of temperatures, k = 1")  # fmt: skip
     add("--at", type=positive_number, metavar="T",
-        help="temperature of the data (default: 1, or the highest if that is below)")  # fmt: skip
+        help="temperature of the data (default: 1, or the nearest end of the range)")  # fmt: skip
     add("--carry", choices=CARRIES, default="backward-kl",
         help="how other temperatures are learnt: backward-kl, trade, or none")  # fmt: skip
     add("--preset", choices=["smoke", "default", "long"], default="default",
@@ -159,11 +159,10 @@ class Run:
         """Draws at all temperatures, from the cache or new."""
         started = time.monotonic()
         rungs = rungs_of(self.config.chains, reported_temperatures(self.config))
-        with self.ledger.phase("reference"):
-            found = run_reference(
-                self.arguments.cache, self.config.system, self.target, self.config.chains, rungs,
-                show_progress=self.show_progress,
-            )  # fmt: skip
+        found = run_reference(
+            self.arguments.cache, self.config.system, self.config.chains, rungs,
+            ledger=self.ledger, show_progress=self.show_progress,
+        )  # fmt: skip
         self.seconds["reference"] = time.monotonic() - started
         return found
 

@@ -8,7 +8,7 @@ import torch
 from numpy.random import default_rng
 from torch import Generator, Tensor
 
-from boltzgen.errors import NotConvergedError
+from boltzgen.errors import NonFiniteError, NotConvergedError
 from boltzgen.estimators import (
     Estimate,
     Thermodynamics,
@@ -192,7 +192,6 @@ def evidence_routes(
     around: Surroundings, points: Sequence[AtTemperature]
 ) -> tuple[dict[str, Route], list[str]]:
     """Log Z over the temperatures, by routes that share as little as possible; what failed."""
-    temperatures = np.array([point.T for point in points])
     routes = {
         SAMPLING: Route(
             np.array([p.log_z.value for p in points]), np.array([p.log_z.error for p in points])
@@ -201,22 +200,49 @@ def evidence_routes(
     failed = []
     if len(points) > 1:
         try:
-            routes[CHAINS] = ladder_evidence(around.cluster, around.ladders, temperatures)
+            routes[CHAINS] = _chains(around, points)
         except NotConvergedError as error:
             failed.append(f"No free energies by {CHAINS}: {error}.")
-        routes[MIXTURE] = _mixture(around, points)
+        try:
+            routes[MIXTURE], n_lost = _mixture(around, points)
+        except NonFiniteError as error:
+            failed.append(f"No free energies by {MIXTURE}: {error}.")
+            n_lost = 0
+        if n_lost:
+            failed.append(
+                f"Free energies by {MIXTURE}: for {n_lost} pairs of a sample and the flow of "
+                "another temperature no latent was found; the density there counts as 0."
+            )
     return routes, failed
 
 
-def _mixture(around: Surroundings, points: Sequence[AtTemperature]) -> Route:
-    """All samples of all temperatures together, by their known mixture density."""
+def _chains(around: Surroundings, points: Sequence[AtTemperature]) -> Route:
+    """By MBAR of the chains, from the temperature of the data on, where the flow says log Z."""
+    temperatures = np.array([point.T for point in points])
+    anchor = int(np.abs(temperatures - around.config.learn.at).argmin())
+    found = ladder_evidence(around.cluster, around.ladders, temperatures, anchor=anchor)
+    fixed = points[anchor].log_z
+    return Route(found.values + fixed.value, np.hypot(found.errors, fixed.error))
+
+
+def _mixture(around: Surroundings, points: Sequence[AtTemperature]) -> tuple[Route, int]:
+    """All samples of all temperatures together, by their known mixture density.
+
+    Samples know their density under their own flow; those of other flows have to be found. The
+    second is how many were not.
+    """
     n = min(around.config.evaluation.n_shared, len(points[0].log_w))
     x = torch.from_numpy(np.concatenate([p.draws.x[:n] for p in points]))
     potential = np.concatenate([p.draws.potential[:n] for p in points])
-    u_model = np.stack([-log_density(around.flow, x, p.T) for p in points])
+    u_model = np.empty((len(points), len(x)))
+    for k, point in enumerate(points):
+        own = np.arange(k * n, (k + 1) * n)
+        others = np.setdiff1d(np.arange(len(x)), own)
+        u_model[k, own] = point.draws.potential[:n] / point.T + point.log_w[:n]
+        u_model[k, others] = -log_density(around.flow, x[others], point.T)
     u_target = np.stack([potential / p.T for p in points])
     found = mixture_log_z(u_model, u_target, np.full(len(points), n))
-    return Route(found.values, found.errors)
+    return Route(found.values, found.errors), int(np.isposinf(u_model).sum())
 
 
 def thermodynamics_of(points: Sequence[AtTemperature], seed: int) -> Thermodynamics:

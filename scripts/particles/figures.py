@@ -57,7 +57,9 @@ def evidence_figures(story: ParticleStory) -> list[Figure]:
         label=f"log Z minus that\nby “{SAMPLING}” / nats", control=TEMPERATURE,
     )  # fmt: skip
     figure.axes[0].set_xlabel("")
-    moved = f" {CHAINS} knows differences alone and is moved onto it at the lowest T."
+    moved = (
+        f" {CHAINS} knows differences alone; at T = {story.config.learn.at:g} it is moved onto it."
+    )
     return [
         Figure(
             image=to_png(figure),

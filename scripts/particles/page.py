@@ -170,7 +170,7 @@ def _evidence_section(story: ParticleStory) -> Section:
         tables.append(Table(
             header=["T", *others], rows=lines,
             caption=f"Log Z minus that by {SAMPLING}, with errors as if both were independent; "
-            f"{CHAINS} is moved onto it at the lowest T.",
+            f"{CHAINS} is moved onto it at T = {story.config.learn.at:g}.",
         ))  # fmt: skip
     return Section(
         title="Free energies",
@@ -188,13 +188,15 @@ def _gap(value: float, error: float) -> str:
 
 def _reference_section(story: ParticleStory) -> Section:
     rows = [_reference_row(point) for point in story.results.points]
-    header = ["T", "accepted / %", "τ of U / steps", "held-out draws", "of ladders"]
+    header = ["T", "accepted / %", "τ of U / steps", "held-out draws"]
+    n_held_out = len(np.unique(story.results.points[0].reference.blocks))
+    n_learnt = story.config.chains.n_ladders - n_held_out
     return Section(
         title="The reference",
-        text="Replica exchange with Hamiltonian Monte Carlo at each temperature. Three quarters of "
-        "the ladders are what the flow learns from at the temperature of the data; the others are "
-        "what everything is compared with. τ is the integrated autocorrelation time of the "
-        "potential; errors are from independent ladders.",
+        text="Replica exchange with Hamiltonian Monte Carlo at each temperature. From "
+        f"{n_learnt} independent ladders the flow learns at the temperature of the data; "
+        f"{n_held_out} others are what everything is compared with. τ is the integrated "
+        "autocorrelation time of the potential; errors are from the scatter of ladders.",
         tables=[Table(header=header, rows=rows, caption="Chains at each temperature.")],
     )
 
@@ -204,5 +206,5 @@ def _reference_row(point: AtTemperature) -> list[str]:
     return [
         f"{point.T:.4g}", f"{100 * reference.acceptance:.0f}",
         quote(tau.value, tau.error) if np.isfinite(tau.value) else "unknown",
-        f"{len(reference.blocks):,}", str(len(np.unique(reference.blocks))),
+        f"{len(reference.blocks):,}",
     ]  # fmt: skip

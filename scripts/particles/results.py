@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from boltzgen.estimators import Estimate, Thermodynamics
 from boltzgen.flows.free_form import RoundTrip
@@ -99,9 +100,17 @@ class AtTemperature:
 
     @property
     def z(self) -> float:
-        """Difference of the mean potential from the reference, in combined standard errors."""
+        """Difference of the mean potential from the reference, in standard errors.
+
+        The error of the reference comes from few ladders: the quotient follows Student's t (Welch
+        and Satterthwaite), and what is given is the normal number that is as unlikely.
+        """
         ours, theirs = self.energy, self.reference.energy
-        return (ours.value - theirs.value) / float(np.hypot(ours.error, theirs.error))
+        error = float(np.hypot(ours.error, theirs.error))
+        quotient = (ours.value - theirs.value) / error
+        n_ladders = len(np.unique(self.reference.blocks))
+        dof = (n_ladders - 1) * (error / theirs.error) ** 4
+        return float(np.sign(quotient) * stats.norm.isf(stats.t.sf(abs(quotient), dof)))
 
 
 @dataclass(frozen=True)

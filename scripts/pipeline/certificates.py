@@ -24,6 +24,32 @@ def certificate_cells(found: RoundTrip) -> Sequence[str]:
     ]
 
 
+def certificate_warnings(found: RoundTrip, where: str) -> list[str]:
+    """What it says against the flow, one sentence each.
+
+    Args:
+        found: The certificate.
+        where: Such as "At T = 1".
+    """
+    return [
+        f"{where} {n} of {found.n_points} {words}."
+        for n, words in (
+            (found.n_lost, "points have no latent that could be found: no density there"),
+            (
+                found.n_lost_samples,
+                "samples have a latent that could not be found again: the encoder does not follow "
+                "the decoder there",
+            ),
+            (
+                found.n_folded,
+                "samples come from a second latent too: their density is too small and their "
+                "weight too large",
+            ),
+        )
+        if n
+    ]
+
+
 def certificate_numbers(found: RoundTrip) -> dict[str, object]:
     """The same as plain numbers; null where there is none."""
     errors = {

@@ -78,6 +78,7 @@ class AtTemperature:
         ess_forward: ESS / N on frames of a simulation.
         frames: Where those come from.
         n_outside: Frames outside the chart's domain, left out of the forward numbers.
+        n_lost: Frames inside it at which the model has no density: the forward ESS is 0.
         khat: Pareto k-hat of the weights.
         elbo, eubo, gap: Bounds on log Z in the chart, and their distance.
         torsions: Surfaces over the two torsions.
@@ -88,6 +89,7 @@ class AtTemperature:
     ess_forward: Estimate | None
     frames: str | None
     n_outside: int
+    n_lost: int
     khat: float
     elbo: Estimate
     eubo: Estimate | None
@@ -253,14 +255,15 @@ def _at_temperature(
 ) -> AtTemperature:
     log_w = samples.log_w
     frames = request.frames.get(samples.temperature)
-    forward, upper, n_outside = None, None, 0
+    forward, upper, n_outside, n_lost = None, None, 0, 0
     if frames is not None:
         at_frames = log_weights_of_frames(model, frames.x, frames.potential, frames.temperature)
-        inside = np.isfinite(at_frames)
+        inside = ~np.isneginf(at_frames)
         n_outside = int((~inside).sum())
+        n_lost = int(np.isposinf(at_frames).sum())
         blocks = frames.blocks[inside]
-        if np.isposinf(at_frames[inside]).any():  # no density at some frames
-            forward, upper = Estimate(0.0, np.nan), None
+        if n_lost:  # the model has no density there
+            forward = Estimate(0.0, np.nan)
         elif np.unique(blocks).size > 1:
             forward = forward_ess(
                 at_frames[inside], rng=rng, n_resamples=request.n_resamples, blocks=blocks
@@ -276,6 +279,7 @@ def _at_temperature(
         ess_forward=forward,
         frames=None if frames is None else frames.source,
         n_outside=n_outside,
+        n_lost=n_lost,
         khat=pareto_khat(log_w),
         elbo=lower,
         eubo=upper,

@@ -12,7 +12,7 @@ from systems.charts import ChartedTarget
 from systems.units import GAS_CONSTANT
 
 _CHUNK = 2000
-_N_CERTIFIED = 200
+_N_CERTIFIED, _LEAST_CERTIFIED = 200, 2
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,13 @@ def _sizes(n: int) -> list[int]:
 def certify(model: Model, x: np.ndarray, temperature: float, *, seed: int) -> RoundTrip | None:
     """The round trip of a free-form flow on frames (N, n, 3) of a simulation; None for others.
 
-    Of the frames, 200 or fewer that the chart has are taken.
+    Of the frames, 200 or fewer that the chart has are taken; None too where it has none.
     """
     if not isinstance(model.flow, FreeFormFlow):
         return None
     z = model.chart.to_internal(torch.from_numpy(x[:: max(1, len(x) // _N_CERTIFIED)]).double())[0]
     z = z[model.chart.in_domain(z)][:_N_CERTIFIED]
+    if len(z) < _LEAST_CERTIFIED:
+        return None
     c = torch.full((len(z), 1), temperature, dtype=torch.float64)
     return round_trip(model.flow, z, c, generator=Generator().manual_seed(seed))

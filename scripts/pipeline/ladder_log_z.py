@@ -11,9 +11,9 @@ _N_GROUPS = 8
 
 
 def ladder_log_z(
-    slopes: np.ndarray, levels: np.ndarray, at: np.ndarray, *, relative: bool = False
+    slopes: np.ndarray, levels: np.ndarray, at: np.ndarray, *, anchor: int | None = None
 ) -> Route:
-    """Log Z by MBAR over all rungs, relative to the first of them.
+    """Log Z by MBAR over all rungs, relative to one of them.
 
     The energy of a draw x at a rung is level * s(x) plus something that all rungs share: the power
     of a likelihood times -log L, or 1 / T times the potential. The ladders are independent: the
@@ -23,16 +23,15 @@ def ladder_log_z(
         slopes: s of the draws of each rung, (K, ladders, draws).
         levels: Of the rungs, (K,).
         at: Rungs at which to report, (M,).
-        relative: Whether Z of the first rung is unknown, not 1; then it is that of the first
-            reported one which is 1.
+        anchor: Which of the reported ones has Z = 1; if None, the first of all rungs has.
     """
     groups = np.array_split(np.arange(slopes.shape[1]), min(_N_GROUPS, slopes.shape[1]))
     kept = [slopes, *(np.delete(slopes, group, axis=1) for group in groups)]
     found = np.stack([-_free_energies(each, levels)[at] for each in kept])
-    if relative:
-        found = found - found[:, :1]
+    if anchor is not None:
+        found = found - found[:, anchor, None]
     values, without = found[0], found[1:]
-    return Route(values, np.sqrt((len(groups) - 1) * without.var(0)), relative=relative)
+    return Route(values, np.sqrt((len(groups) - 1) * without.var(0)), relative=anchor is not None)
 
 
 def _free_energies(slopes: np.ndarray, levels: np.ndarray) -> np.ndarray:

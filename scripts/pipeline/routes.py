@@ -8,6 +8,8 @@ import numpy as np
 
 from pipeline.numbers import Numbers
 
+_ROUNDING = 1e-9
+
 
 class Curve(Protocol):
     """A curve, (K,), NaN where it is not known, with standard errors."""
@@ -87,4 +89,28 @@ def combined_errors(routes: Mapping[str, Curve], reference: str) -> dict[str, np
         contact = np.flatnonzero(np.isnan(each.errors) & ~np.isnan(routes[name].errors))
         anchor = fixed.errors[contact[0]] if contact.size and name != reference else 0.0
         found[name] = np.hypot(np.hypot(each.errors, fixed.errors), anchor)
+    return found
+
+
+def unexplained(
+    routes: Mapping[str, Route], reference: str, *, n_errors: float
+) -> dict[str, tuple[int, float]]:
+    """Where routes differ from the reference by more than so many errors: point and difference.
+
+    Of each route that does, the point where the difference is largest; an error of a rule of
+    integration counts, and a point where no error is known is left out.
+    """
+    gaps, errors = differences(routes, reference), combined_errors(routes, reference)
+    found = {}
+    for name, route in routes.items():
+        if name == reference:
+            continue
+        error = errors[name]
+        if route.discretisation is not None:
+            error = np.hypot(error, np.nan_to_num(route.discretisation))
+        gap = gaps[name].values
+        far = np.flatnonzero(np.abs(gap) > n_errors * error + _ROUNDING)
+        if far.size:
+            k = int(far[np.argmax(np.abs(gap[far]))])
+            found[name] = (k, float(gap[k]))
     return found

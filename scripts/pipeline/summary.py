@@ -11,6 +11,7 @@ from pipeline.console import print_table
 from pipeline.evaluation import AtTemperature, Evaluation
 from pipeline.reference import Agreement
 from pipeline.settings import RunConfig
+from pipeline.trust import misses
 
 _UNITS = {
     "T": "K",
@@ -65,6 +66,7 @@ def _weights(points: tuple[AtTemperature, ...]) -> dict[str, object]:
         "ess_forward_error": [_error(p.ess_forward) for p in points],
         "ess_forward_frames": [p.frames for p in points],
         "frames_outside_chart": [p.n_outside for p in points],
+        "frames_without_density": [p.n_lost for p in points],
         "khat": [_finite(p.khat) for p in points],
         "khat_words": [describe_khat(p.khat) for p in points],
         "elbo": [_finite(p.elbo.value) for p in points],
@@ -181,7 +183,12 @@ def _warnings_at(point: AtTemperature) -> list[str]:
             "other hand of a centre, a methyl group inside out); the model has no density "
             "there."
         )
-    if point.ess_forward is not None and point.ess_forward.value < 0.2 * (point.ess_reverse.value):
+    if point.n_lost:
+        found.append(
+            f"At {point.n_lost} frames of {point.frames} at {at} no latent was found: the model "
+            "has no density there, and the forward ESS is 0."
+        )
+    elif misses(point):
         found.append(
             f"At {at} the forward ESS is below a fifth of the reverse ESS: the model misses "
             "part of what the simulation visits."

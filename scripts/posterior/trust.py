@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from boltzgen.estimators import reliable
-from pipeline.routes import Route, combined_errors, differences
+from pipeline.routes import Route, combined_errors, unexplained
 from pipeline.trust import misses
 from posterior.agreement import averages, smallest_p
 from posterior.results import AtBeta, Calibration, OverObservations, ProposalChains
@@ -105,26 +105,21 @@ def _of_routes(betas: np.ndarray, routes: dict[str, Route]) -> list[str]:
     if not routes:
         return []
     reference = next(iter(routes))
-    gaps, errors = differences(routes, reference), combined_errors(routes, reference)
+    errors = combined_errors(routes, reference)
     found = []
-    for name, route in routes.items():
+    for name in routes:
         if name == reference:
             continue
-        gap, error = gaps[name].values, np.nan_to_num(errors[name])
+        error = np.nan_to_num(errors[name])
         if error.max() > _LARGE:
             found.append(
                 f"Log evidence by {name} has an error of {error.max():.2g} nats; it says nothing."
             )
-        if route.discretisation is not None:
-            error = np.hypot(error, np.nan_to_num(route.discretisation))
-        far = np.flatnonzero(np.abs(gap) > _MOST_Z * error + 1e-9)
-        if far.size:
-            k = far[np.argmax(np.abs(gap[far]))]
-            found.append(
-                f"Log evidence by {name} is {gap[k]:+.3g} off that by {reference} at beta = "
-                f"{betas[k]:.4g}, more than {_MOST_Z:g} of their errors."
-            )
-    return found
+    return found + [
+        f"Log evidence by {name} is {gap:+.3g} off that by {reference} at beta = {betas[k]:.4g}, "
+        f"more than {_MOST_Z:g} of their errors."
+        for name, (k, gap) in unexplained(routes, reference, n_errors=_MOST_Z).items()
+    ]
 
 
 def _of_observations(over: OverObservations) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import train_alanine
+from boltzgen.flows.free_form import FreeFormFlow
 from boltzgen.storage import load_tensors, read_metrics, read_samples, read_u_kn
 from pipeline.model import load_model
 from pipeline.run_directory import RunDirectory
@@ -170,7 +171,7 @@ def kill_at(metrics, step, words):
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_free_form_flow_takes_the_same_way(smoke, tmp_path, call):
+def test_a_free_form_flow_takes_the_same_way(smoke, tmp_path, call, monkeypatch):
     """Other networks and objectives; the same data, report and numbers, and a certificate."""
     out = tmp_path / "run"
     words = smoke.command("--flow", "free-form", "--out", out)
@@ -186,6 +187,19 @@ def test_a_free_form_flow_takes_the_same_way(smoke, tmp_path, call):
     rows = read_metrics(out / "metrics.jsonl")
     assert {"free_form_surrogate", "reverse_energy"} <= set(rows[-1])
     assert load_model(RunDirectory(out)).flow.canonical.cut.abs().max() > 0
+    assert found["frames_without_density"] == [0, 0, 0]
+
+    def without_latent(flow, x, c):
+        return torch.cat([x.new_full((1,), -torch.inf), found_log_q(flow, x, c)[1:]])
+
+    found_log_q = FreeFormFlow._log_prob
+    monkeypatch.setattr(FreeFormFlow, "_log_prob", without_latent)
+    status, printed, _ = call(train_alanine.main, *words, "--resume")
+    assert status == 0
+    found = json.loads((out / "summary.json").read_text())
+    assert found["frames_without_density"][2] >= 1
+    assert (found["ess_forward"][2], found["frames_outside_chart"][2]) == (0, 0)
+    assert "600 K no latent was found" in printed
 
 
 def test_a_free_form_run_is_not_taken_for_another(smoke, refuses):

@@ -11,6 +11,8 @@ from boltzgen.flows.free_form.density import FreeFormFlow
 from boltzgen.flows.free_form.jacobians import linearise
 
 _NINETY_NINE = 0.99
+_MANY = 100
+"""Points from which on a hundredth of them is something."""
 _SAME = 100.0
 """So many tolerances apart, seen through the Jacobian, latents are two."""
 
@@ -62,8 +64,11 @@ class RoundTrip:
             "|x - g(f(x))|": self.data, "|z - f(g(z))|": self.latent,
             f"at {self.stretch:g} z": self.tail, "log-densities differ by": self.log_density_gap,
         }  # fmt: skip
+        many = self.n_points >= _MANY
         rows = [
-            f"{name} {found.median:.2g} (1 % above {found.high:.2g}, largest {found.largest:.2g})"
+            f"{name} {found.median:.2g} ("
+            + (f"1 % above {found.high:.2g}, " if many else "")
+            + f"largest {found.largest:.2g})"
             for name, found in named.items()
         ]
         lost = (
