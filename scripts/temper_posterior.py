@@ -31,7 +31,7 @@ from boltzgen.random import spawn
 from boltzgen.report import write_report
 from boltzgen.storage import Samples, write_json, write_samples
 from pipeline.ladders import Ladders
-from pipeline.learning import training_history
+from pipeline.learning import Site, training_history
 from pipeline.run_folder import RunFolder
 from posterior.amortised import calibrate, over_observations, proposal_chains
 from posterior.chains import run_ladders, rungs_of
@@ -44,7 +44,7 @@ from posterior.evaluation import (
     reported_betas,
 )
 from posterior.export import write_inference_data
-from posterior.model import Site, read_flow, train_flow
+from posterior.model import read_flow, train_flow
 from posterior.models import open_posterior
 from posterior.page import compose
 from posterior.random import stream_for

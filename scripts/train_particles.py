@@ -39,7 +39,7 @@ from particles.evaluation import (
     reported_temperatures,
     thermodynamics_of,
 )
-from particles.model import Site, Trained, read_flow, train_flow
+from particles.model import Trained, read_flow, train_flow
 from particles.page import compose
 from particles.random import stream_for
 from particles.reference import run_reference, rungs_of
@@ -51,7 +51,7 @@ from particles.trust import warnings_of
 from pipeline.command_line import Parser, device, positive_count, positive_number, sample_count
 from pipeline.command_line import seed as seed_number
 from pipeline.ladders import Ladders
-from pipeline.learning import training_history, usual_training
+from pipeline.learning import Site, training_history, usual_training
 from pipeline.run_folder import RunFolder
 from systems.cache import CorruptCacheError, default_cache_dir
 from systems.counting import CountedTarget

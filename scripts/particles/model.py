@@ -1,15 +1,10 @@
 """The flow of a run on particles: its networks, its objective, its training."""
 
-import json
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-import boltzgen
-from boltzgen.config import to_mapping
-from boltzgen.errors import CorruptFileError
 from boltzgen.flows import CentredNormal, LogRatio
 from boltzgen.flows.free_form import EquivariantGraph, FreeFormFlow
 from boltzgen.objectives import (
@@ -25,32 +20,15 @@ from boltzgen.objectives import (
 )
 from boltzgen.protocols import Batch, Target
 from boltzgen.random import seeded
-from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import LikelihoodWatch, RandomBatches, Trainer, WatchedObjective
 from particles.random import stream_for
 from particles.settings import ParticleConfig
 from particles.systems import SYSTEMS
-from pipeline.learning import averaged_weights, learn
+from pipeline.learning import Site, learn, read_model, write_model
 from pipeline.run_folder import RunFolder
-from systems.ledger import EnergyLedger
 
 _SHOWN = ("free_form_surrogate", "reconstruction", "held_out_nll")
 _PER_CONTROL = 8
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a training happens.
-
-    Args:
-        device: Where the flow is.
-        ledger: Takes the energy calls.
-        show_progress: Whether to show a bar.
-    """
-
-    device: torch.device
-    ledger: EnergyLedger
-    show_progress: bool
 
 
 def spread_of(x: Tensor) -> float:
@@ -137,12 +115,10 @@ def train_flow(
         run, trainer, every=config.checkpoint_every, ledger=site.ledger, shown=_SHOWN,
         show_progress=site.show_progress,
     )  # fmt: skip
-    metadata = {
-        "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
-        "seconds": repr(seconds), "energy_calls": str(site.ledger["training"]),
-        "length": repr(length), "watch": watch.warning or "",
-    }  # fmt: skip
-    save_tensors(run.model, averaged_weights(trainer), metadata)
+    write_model(
+        run, trainer, config, seconds=seconds, energy_calls=site.ledger["training"],
+        more={"length": repr(length), "watch": watch.warning or ""},
+    )  # fmt: skip
 
 
 class Trained(NamedTuple):
@@ -170,9 +146,7 @@ def read_flow(run: RunFolder[ParticleConfig], config: ParticleConfig) -> Trained
         FileNotFoundError: There is no model.
         CorruptFileError: It is damaged, or of another run.
     """
-    tensors, metadata = load_tensors(run.model)
-    if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
-        raise CorruptFileError(f"{run.model}: was written by a run with other settings")
+    tensors, metadata = read_model(run, config)
     length = float(metadata["length"])
     with seeded(stream_for("weights", config.seed)):
         flow = build_flow(config, length).double()

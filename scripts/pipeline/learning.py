@@ -2,16 +2,42 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from boltzgen.storage import MetricsLog, read_metrics, truncate_metrics
+import boltzgen
+from boltzgen.config import to_mapping
+from boltzgen.errors import CorruptFileError
+from boltzgen.storage import (
+    MetricsLog,
+    load_tensors,
+    read_metrics,
+    save_tensors,
+    truncate_metrics,
+)
 from boltzgen.training import TrainConfig, Trainer, load_checkpoint, run_with_checkpoints
 from pipeline.console import ProgressBar
 from pipeline.memory import keep_freed_memory
 from pipeline.run_folder import ConfigT, RunFolder
 from systems.ledger import EnergyLedger
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a training happens.
+
+    Args:
+        device: Where the flow is.
+        ledger: Takes the energy calls.
+        show_progress: Whether to show a bar.
+    """
+
+    device: torch.device
+    ledger: EnergyLedger
+    show_progress: bool
 
 
 def learn(
@@ -94,3 +120,35 @@ def usual_training(n_steps: int, learning_rate: float) -> TrainConfig:
         n_steps=n_steps, learning_rate=learning_rate, warm_up=min(100, n_steps // 4),
         average_decay=0.99,
     )  # fmt: skip
+
+
+def write_model(
+    run: RunFolder[ConfigT],
+    trainer: Trainer,
+    config: ConfigT,
+    *,
+    seconds: float,
+    energy_calls: int,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Write the averaged weights, with the settings and what training took as metadata."""
+    metadata = {
+        "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
+        "seconds": repr(seconds), "energy_calls": str(energy_calls), **(more or {}),
+    }  # fmt: skip
+    save_tensors(run.model, averaged_weights(trainer), metadata)
+
+
+def read_model(
+    run: RunFolder[ConfigT], config: ConfigT
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights and metadata that `write_model` wrote.
+
+    Raises:
+        FileNotFoundError: There is no model.
+        CorruptFileError: It is damaged, or of another run.
+    """
+    tensors, metadata = load_tensors(run.model)
+    if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
+        raise CorruptFileError(f"{run.model}: was written by a run with other settings")
+    return tensors, metadata

@@ -1,15 +1,10 @@
 """The flow of a run on a posterior: its data, its objective, its training."""
 
-import json
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-import boltzgen
-from boltzgen.config import to_mapping
-from boltzgen.errors import CorruptFileError
 from boltzgen.flows import (
     ControlEncoding,
     Flow,
@@ -37,31 +32,14 @@ from boltzgen.objectives import (
 )
 from boltzgen.protocols import Target
 from boltzgen.random import seeded
-from boltzgen.storage import load_tensors, save_tensors
 from boltzgen.training import RandomBatches, Trainer
-from pipeline.learning import averaged_weights, learn
+from pipeline.learning import Site, learn, read_model, write_model
 from pipeline.run_folder import RunFolder
 from posterior.random import stream_for
 from posterior.settings import PosteriorConfig
-from systems.ledger import EnergyLedger
 
 _SHOWN = ("nll", "trade_rms", "log_variance_rms", "reverse_kl")
 _STEP = 0.05
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a training happens.
-
-    Args:
-        device: Where the flow is.
-        ledger: Takes the energy calls.
-        show_progress: Whether to show a bar.
-    """
-
-    device: torch.device
-    ledger: EnergyLedger
-    show_progress: bool
 
 
 def build_flow(
@@ -154,11 +132,7 @@ def train_flow(
         run, trainer, every=config.checkpoint_every, ledger=site.ledger, shown=_SHOWN,
         show_progress=site.show_progress,
     )  # fmt: skip
-    metadata = {
-        "config": json.dumps(to_mapping(config)), "version": boltzgen.__version__,
-        "seconds": repr(seconds), "energy_calls": str(site.ledger["training"]),
-    }  # fmt: skip
-    save_tensors(run.model, averaged_weights(trainer), metadata)
+    write_model(run, trainer, config, seconds=seconds, energy_calls=site.ledger["training"])
 
 
 class Trained(NamedTuple):
@@ -176,9 +150,7 @@ def read_flow(run: RunFolder[PosteriorConfig], config: PosteriorConfig) -> Train
         FileNotFoundError: There is no model.
         CorruptFileError: It is damaged, or of another run.
     """
-    tensors, metadata = load_tensors(run.model)
-    if json.loads(metadata.get("config", "null")) != json.loads(json.dumps(to_mapping(config))):
-        raise CorruptFileError(f"{run.model}: was written by a run with other settings")
+    tensors, metadata = read_model(run, config)
     n_free, n_observed = len(tensors["bijection.layers.0.mean"]), len(config.observation)
     blank = Whitening(torch.zeros(n_free), torch.eye(n_free), 1 + n_observed)
     observed = Standardised(torch.zeros(n_observed), torch.ones(n_observed))
