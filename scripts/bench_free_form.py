@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads must not spin
 
-import numpy as np
 import torch
 from numpy.random import default_rng
 from torch import Generator
@@ -197,7 +197,7 @@ def _shares(
     found: dict[str, object] = {}
     for name, (x, log_q) in (("ess", ours), ("cnf_ess", theirs)):
         log_w = (-cluster.energy(x.double(), config.learn.at) - log_q.double()).numpy()
-        share = reverse_ess(log_w.astype(np.float64), rng=default_rng(0))
+        share = reverse_ess(log_w, rng=default_rng(0))
         found |= {name: share.value, f"{name}_error": share.error}
     return found
 
@@ -234,12 +234,9 @@ def print_steps(records: list[dict[str, object]]) -> None:
     print_table("Forward and backward pass", header, rows)
 
 
-def print_sampling(found: dict[str, object]) -> None:
+def print_sampling(found: dict[str, Any]) -> None:
     """The table of samples."""
-    shares = [
-        percentage(float(str(found[name])), float(str(found[f"{name}_error"])))
-        for name in ("ess", "cnf_ess")
-    ]
+    shares = [percentage(found[name], found[f"{name}_error"]) for name in ("ess", "cnf_ess")]
     rows = [
         ["free-form", f"{found['ms_alone']:.1f}", f"{found['ms_with_density']:.0f}", shares[0]],
         ["CNF", f"{found['cnf_ms_alone']:.1f}", f"{found['cnf_ms_with_density']:.0f}", shares[1]],

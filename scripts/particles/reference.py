@@ -1,6 +1,6 @@
 """Draws at all temperatures by replica exchange, kept in the cache; their autocorrelation."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +79,13 @@ def run_reference(  # noqa: PLR0913
     starting, moving = spawn(stream_for("reference", _SEED), 2)
     x = starts(system, len(rungs) * config.n_ladders, generator=starting)
     found = climb(target, config, rungs, x, generator=moving, show_progress=show_progress)
-    arrays = {**asdict(found), "x": found.x - found.x.mean(-2, keepdims=True)}
-    arrays = {k: np.asarray(v) for k, v in arrays.items() if k != "name"}
+    found = replace(found, x=found.x - found.x.mean(-2, keepdims=True))
     n_calls = sum(own.as_dict().values())
-    arrays[_CALLS] = np.asarray(n_calls)
     ledger.add(n_calls, phase="reference")
+    arrays = {k: np.asarray(v) for k, v in asdict(found).items() if k != "name"}
+    arrays[_CALLS] = np.asarray(n_calls)
     write_arrays(path, arrays, attributes={"system": system, "control": found.name})
-    return _read(path, EnergyLedger())
+    return found
 
 
 def _read(path: Path, ledger: EnergyLedger) -> Ladders:

@@ -45,9 +45,9 @@ def build_free_form(
     return FreeFormFlow(Unrolled(encoder, cut), Rolled(decoder, cut), base, canonical=cut)
 
 
-def free_form_objective(config: RunConfig, target: Target) -> Weighted:
+def free_form_objective(config: RunConfig, own: FreeFormConfig, target: Target) -> Weighted:
     """Maximum likelihood at the top temperature, backward KL over the range."""
-    own, n_steps = config.free_form or FreeFormConfig(), config.train.n_steps
+    n_steps = config.train.n_steps
     inverse = Reconstruction(own.reconstruction, start=own.start, length=n_steps // 2)
     reverse = FreeFormReverseKL(
         target, LogUniform(config.low, config.high), inverse, n_samples=own.n_carried,

@@ -87,7 +87,7 @@ def build_objective(config: RunConfig, target: Target) -> Weighted:
     That of a free-form flow is another.
     """
     if config.free_form is not None:
-        return free_form_objective(config, target)
+        return free_form_objective(config, config.free_form, target)
     options = config.objective
     grid = log_spaced_grid(config.low, config.high, options.n_grid, boundary=config.high)
     ramp = Ramp(options.warm_up, options.ramp)
