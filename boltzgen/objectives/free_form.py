@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least, check_positive
+from boltzgen.flows.duals import push
 from boltzgen.protocols import Batch, FreeForm, LossTerms
 
 
@@ -50,22 +51,21 @@ def free_form_surrogate(
     probes = density.probes(len(x), n_probes, like=x, generator=generator)
     leaf = x if x.requires_grad else x.detach().requires_grad_()
     z = density.encode(leaf, c)
+    pushed = decoded_along(density, z.detach(), c, probes)
     total = x.new_zeros(len(x))
-    for probe in probes:
-        pushed = decoded_along(density, z.detach(), c, probe)
+    for probe, moved in zip(probes, pushed, strict=True):
         (pulled,) = torch.autograd.grad(z, leaf, probe, create_graph=True)
-        total = total + (pulled * pushed).flatten(1).sum(1)
+        total = total + (pulled * moved).flatten(1).sum(1)
     return Surrogate(z, density.decode(z, c), total / n_probes)
 
 
 @torch.no_grad()
-def decoded_along(density: FreeForm, z: Tensor, c: Tensor, direction: Tensor) -> Tensor:
-    """Derivative of the decoder along a direction, (B, *E).
+def decoded_along(density: FreeForm, z: Tensor, c: Tensor, directions: Tensor) -> Tensor:
+    """Derivatives of the decoder along directions (K, B, *E), the same shape.
 
     Without a graph: a pass of its own costs less than one that records tangents with the values.
     """
-    pushed: Tensor = torch.func.jvp(lambda at: density.decode(at, c), (z,), (direction,))[1]
-    return pushed
+    return push(density.decode, z, c, directions)[1]
 
 
 @dataclass(frozen=True)

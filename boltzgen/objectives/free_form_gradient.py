@@ -5,6 +5,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
+from boltzgen.flows.duals import push
 from boltzgen.objectives.free_form import Reconstruction, as_free_form, decoded_along
 from boltzgen.objectives.groups import deviations_from_means
 from boltzgen.objectives.points import PointSource
@@ -56,15 +57,13 @@ def control_slopes(
         z = density.encode(x, c)
 
     def encoded(direction: Tensor, at: Tensor) -> Tensor:
-        pushed: Tensor = torch.func.jvp(
-            lambda own: density.encode(own, controls(at)), (x,), (direction,)
-        )[1]
-        return pushed
+        return push(density.encode, x, controls(at), direction[None])[1][0]
 
     def trace(probe: Tensor) -> Tensor:
-        pushed = decoded_along(density, z, c, probe)
+        (pushed,) = decoded_along(density, z, c, probe[None])
         change: Tensor = torch.func.jvp(lambda at: encoded(pushed, at), (level,), (ones,))[1]
-        back = encoded(decoded_along(density, z, c, change.detach()), level)
+        (moved,) = decoded_along(density, z, c, change.detach()[None])
+        back = encoded(moved, level)
         own, other = _dot(probe, change), _dot(probe, back)
         return own - (other - other.detach())
 

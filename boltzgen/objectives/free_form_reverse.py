@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least, check_positive
+from boltzgen.flows.duals import push
 from boltzgen.objectives.controls import ControlSampler
 from boltzgen.objectives.free_form import Reconstruction, as_free_form
 from boltzgen.objectives.reverse_kl import energy_with_finite_force, regularise
@@ -106,11 +107,10 @@ def decoder_surrogate(
         generator: Of the probes.
     """
     probes = density.probes(len(z), n_probes, like=z, generator=generator)
-    x = density.decode(z, c)
+    x, pushed = push(density.decode, z, c, probes)
     back = density.encode(x, c)
     total = z.new_zeros(len(z))
-    for probe in probes:
+    for probe, moved in zip(probes, pushed, strict=True):
         (pulled,) = torch.autograd.grad(back, x, probe, retain_graph=True)
-        pushed = torch.func.jvp(lambda at: density.decode(at, c), (z,), (probe,))[1]
-        total = total + (pulled * pushed).flatten(1).sum(1)
+        total = total + (pulled * moved).flatten(1).sum(1)
     return Decoded(x, back, total / n_probes)

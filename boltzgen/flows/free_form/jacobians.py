@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from boltzgen.flows.duals import push
+
 Map = Callable[[Tensor, Tensor], Tensor]
 """A network: (B, *E), controls (B, C) -> (B, *E); rows do not see each other."""
 
@@ -46,21 +48,17 @@ def linearise(network: Map, x: Tensor, c: Tensor) -> Linearised:
     Both keep a graph to parameters, x and c where autograd records one.
 
     Args:
-        network: The network; each of its operations needs a forward-mode derivative.
+        network: The network; its operations known to `Dual`, or to forward mode.
         x: Where, (B, *E).
         c: Controls, (B, C).
     """
     n_rows, n_features = len(x), math.prod(x.shape[1:])
     basis = torch.eye(n_features, dtype=x.dtype, device=x.device)
-
-    def column(direction: Tensor) -> Tensor:
-        tangent = direction.reshape(x.shape[1:]).expand_as(x)
-        pushed: Tensor = torch.func.jvp(lambda at: network(at, c), (x,), (tangent,))[1]
-        return pushed.flatten(1)
-
+    directions = basis.reshape(n_features, 1, *x.shape[1:]).expand(-1, *x.shape)
     chunk = max(1, min(n_features, _COLUMNS // max(n_rows, 1)))
-    columns = torch.func.vmap(column, chunk_size=chunk)(basis)
-    return Linearised(network(x, c), columns.permute(1, 2, 0))
+    pushed = [push(network, x, c, some) for some in directions.split(chunk)]
+    columns = torch.cat([rates for _, rates in pushed]).flatten(2)
+    return Linearised(pushed[0][0], columns.permute(1, 2, 0))
 
 
 class Solved(NamedTuple):

@@ -1,17 +1,19 @@
 """Networks for free-form flows: x plus something learned, which is zero as built."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from boltzgen.checks import check_at_least, check_positive
+from boltzgen.flows.activations import silu
 from boltzgen.flows.conditioners import ResidualMLP
 from boltzgen.flows.encodings import ControlEncoding
 
 _N_RADIAL, _REACH = 16, 4.0
 """Number of Gaussians that a distance is seen by, and where the last is, in units of the length."""
+_FINENESS = (_N_RADIAL - 1) / _REACH / math.sqrt(2)
 _SMOOTH = 1e-6
 """Added to squared distances before their root; in units of x."""
 
@@ -73,7 +75,6 @@ class EquivariantGraph(nn.Module):
     """
 
     features: Tensor
-    ends: Tensor
 
     def __init__(  # noqa: PLR0913
         self,
@@ -96,7 +97,7 @@ class EquivariantGraph(nn.Module):
             raise ValueError(f"features: expected shape ({n_particles}, F), got {tuple(own.shape)}")
         self.event_shape, self.length = (n_particles, n_dims), length
         self.register_buffer("features", own.clone(), persistent=False)
-        self.register_buffer("ends", _pairs(n_particles), persistent=False)
+        self.pairs = _Pairs(n_particles)
         self.controls = copy.deepcopy(controls)
         self.first = nn.Linear(own.shape[1] + controls.n_features, n_hidden)
         self.layers = nn.ModuleList(
@@ -107,12 +108,11 @@ class EquivariantGraph(nn.Module):
         """(B, N, n), (B, C) -> (B, N, n)."""
         level = self.controls(c)[:, None].expand(-1, x.shape[1], -1)
         own = self.features.to(x.dtype).expand(len(x), -1, -1)
-        h = functional.silu(self.first(torch.cat([own, level], 2)))
-        ends = self.ends.to(x.dtype)
+        h = silu(self.first(torch.cat([own, level], 2)))
         x = x / self.length
-        at_input = _radial(_length(ends @ x))
+        at_input = self.pairs.seen(_length(self.pairs.lines(x)))
         for layer in self.layers:
-            x, h = layer(x, h, at_input, ends)
+            x, h = layer(x, h, at_input, self.pairs)
         return x * self.length
 
 
@@ -135,24 +135,18 @@ class _GraphLayer(nn.Module):
         self.listen = None if is_last else _Listening(n_hidden)
 
     def forward(
-        self, x: Tensor, h: Tensor, at_input: Tensor, ends: Tensor
+        self, x: Tensor, h: Tensor, at_input: Tensor, pairs: "_Pairs"
     ) -> tuple[Tensor, Tensor]:
-        """Move x (B, N, n) and h (B, N, F).
-
-        `at_input` holds what is seen of the pairs at the input, (B, P, R), `ends` 1 and -1 where
-        they begin and end, (P, N).
-        """
-        share = 1 / (x.shape[1] - 1)
-        meet = ends.abs()
-        apart = ends @ x
+        """Move x (B, N, n) and h (B, N, F); what is seen of the pairs at the input: (B, P, R)."""
+        apart = pairs.lines(x)
         distance = _length(apart)
-        seen = self.of_distances(torch.cat([_radial(distance), at_input], -1))
-        seen = seen + meet @ self.of_particles(h)
-        messages = functional.silu(self.message(functional.silu(seen)))
-        pull = share * self.length(functional.silu(self.pull(messages))) / (distance + 1)[..., None]
+        seen = self.of_distances(torch.cat([pairs.seen(distance), at_input], -1))
+        seen = seen + pairs.sums(self.of_particles(h))
+        messages = silu(self.message(silu(seen)))
+        push = self.length(silu(self.pull(messages))) / (distance + 1)[..., None]
         if self.listen is not None:
-            h = self.listen(h, messages, share * meet)
-        return x + ends.mT @ (pull * apart), h
+            h = self.listen(h, messages, pairs)
+        return x + pairs.moved(push * apart), h
 
 
 class _Listening(nn.Module):
@@ -164,27 +158,60 @@ class _Listening(nn.Module):
         self.first = nn.Linear(2 * n_hidden, n_hidden)
         self.last = nn.Linear(n_hidden, n_hidden)
 
-    def forward(self, h: Tensor, messages: Tensor, share: Tensor) -> Tensor:
-        """H (B, N, F), messages (B, P, F) and the share of each in the mean, (P, N)."""
-        heard = share.mT @ (self.gate(messages).sigmoid() * messages)
-        changed: Tensor = self.last(functional.silu(self.first(torch.cat([h, heard], 2))))
+    def forward(self, h: Tensor, messages: Tensor, pairs: "_Pairs") -> Tensor:
+        """H (B, N, F) and the messages of all pairs, (B, P, F)."""
+        heard = pairs.means(self.gate(messages).sigmoid() * messages)
+        changed: Tensor = self.last(silu(self.first(torch.cat([h, heard], 2))))
         return h + changed
 
 
-def _pairs(n_particles: int) -> Tensor:
-    """One row for each pair, 1 at its first particle and -1 at its second, (P, N)."""
-    first, second = torch.triu_indices(n_particles, n_particles, 1)
-    one = torch.eye(n_particles)
-    return one[first] - one[second]
+class _Pairs(nn.Module):
+    """All pairs of N particles: what goes from particles to pairs and back are constant matrices.
+
+    Args:
+        n_particles: N.
+    """
+
+    ends: Tensor
+    to_ends: Tensor
+    meet: Tensor
+    to_met: Tensor
+    centres: Tensor
+
+    def __init__(self, n_particles: int) -> None:
+        super().__init__()
+        first, second = torch.triu_indices(n_particles, n_particles, 1)
+        one, share = torch.eye(n_particles), 1 / (n_particles - 1)
+        ends, meet = one[first] - one[second], one[first] + one[second]
+        for name, matrix in (
+            ("ends", ends), ("to_ends", share * ends.mT), ("meet", meet),
+            ("to_met", share * meet.mT), ("centres", torch.arange(_N_RADIAL) / math.sqrt(2)),
+        ):  # fmt: skip
+            self.register_buffer(name, matrix.contiguous(), persistent=False)
+
+    def lines(self, x: Tensor) -> Tensor:
+        """From the second particle of each pair to the first, (B, N, n) -> (B, P, n)."""
+        return self.ends @ x
+
+    def sums(self, h: Tensor) -> Tensor:
+        """Sum over both particles of each pair, (B, N, F) -> (B, P, F)."""
+        return self.meet @ h
+
+    def moved(self, along: Tensor) -> Tensor:
+        """Mean over the pairs of each particle, with opposite signs for both of a pair."""
+        return self.to_ends @ along
+
+    def means(self, messages: Tensor) -> Tensor:
+        """Mean over the pairs of each particle, (B, P, F) -> (B, N, F)."""
+        return self.to_met @ messages
+
+    def seen(self, distance: Tensor) -> Tensor:
+        """A distance and Gaussians of it side by side: (B, P) -> (B, P, R)."""
+        number = distance[..., None]
+        away = number * _FINENESS - self.centres
+        return torch.cat([number, (-away.square()).exp()], -1)
 
 
 def _length(apart: Tensor) -> Tensor:
     """Smoothed length of (B, P, n), (B, P)."""
     return (apart.square().sum(-1) + _SMOOTH).sqrt()
-
-
-def _radial(distance: Tensor) -> Tensor:
-    """A distance and Gaussians of it side by side: (B, P) -> (B, P, R)."""
-    centres = torch.linspace(0.0, _REACH, _N_RADIAL, dtype=distance.dtype, device=distance.device)
-    away = (distance[..., None] - centres) * ((_N_RADIAL - 1) / _REACH)
-    return torch.cat([distance[..., None], (-0.5 * away.square()).exp()], -1)
