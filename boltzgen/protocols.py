@@ -60,6 +60,12 @@ class FreeForm(Protocol):
     def decode(self, z: Tensor, c: Tensor) -> Tensor:
         """Configurations of latents z: (B, *E), (B, C) -> (B, *E)."""
 
+    def encode_along(self, x: Tensor, c: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode`, and its derivatives along directions (K, B, *E) of x, of their shape."""
+
+    def decode_along(self, z: Tensor, c: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """`decode`, and its derivatives along directions (K, B, *E) of z, of their shape."""
+
     def probes(self, n_rows: int, n_probes: int, *, like: Tensor, generator: Generator) -> Tensor:
         """Directions v_k with E[v v'] = 1 for traces, (K, B, *E)."""
 

@@ -138,7 +138,8 @@ class Dual:
         return Dual(share, share * (1 - share) * self.rates)
 
 
-def _silu(x: Dual, **_: bool) -> Dual:
+def _silu(x: Dual, *, inplace: bool = False) -> Dual:
+    del inplace  # as `nn.SiLU` calls it
     return Dual(functional.silu(x.value), silu_slope(x.rates, x.value.expand_as(x.rates)))
 
 

@@ -12,7 +12,6 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least, check_positive
-from boltzgen.flows.duals import push
 from boltzgen.protocols import Batch, FreeForm, LossTerms
 
 
@@ -51,21 +50,13 @@ def free_form_surrogate(
     probes = density.probes(len(x), n_probes, like=x, generator=generator)
     leaf = x if x.requires_grad else x.detach().requires_grad_()
     z = density.encode(leaf, c)
-    pushed = decoded_along(density, z.detach(), c, probes)
+    with torch.no_grad():  # a pass of its own costs less than one that records tangents too
+        _, pushed = density.decode_along(z, c, probes)
     total = x.new_zeros(len(x))
     for probe, moved in zip(probes, pushed, strict=True):
         (pulled,) = torch.autograd.grad(z, leaf, probe, create_graph=True)
         total = total + (pulled * moved).flatten(1).sum(1)
     return Surrogate(z, density.decode(z, c), total / n_probes)
-
-
-@torch.no_grad()
-def decoded_along(density: FreeForm, z: Tensor, c: Tensor, directions: Tensor) -> Tensor:
-    """Derivatives of the decoder along directions (K, B, *E), the same shape.
-
-    Without a graph: a pass of its own costs less than one that records tangents with the values.
-    """
-    return push(density.decode, z, c, directions)[1]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least
-from boltzgen.flows.duals import push
-from boltzgen.objectives.free_form import Reconstruction, as_free_form, decoded_along
+from boltzgen.objectives.free_form import Reconstruction, as_free_form
 from boltzgen.objectives.groups import deviations_from_means
 from boltzgen.objectives.points import PointSource
 from boltzgen.objectives.slopes import energy_and_first_slope
@@ -57,13 +56,16 @@ def control_slopes(
         z = density.encode(x, c)
 
     def encoded(direction: Tensor, at: Tensor) -> Tensor:
-        return push(density.encode, x, controls(at), direction[None])[1][0]
+        return density.encode_along(x, controls(at), direction[None])[1][0]
+
+    @torch.no_grad()
+    def decoded(direction: Tensor) -> Tensor:
+        return density.decode_along(z, c, direction[None])[1][0]
 
     def trace(probe: Tensor) -> Tensor:
-        (pushed,) = decoded_along(density, z, c, probe[None])
+        pushed = decoded(probe)
         change: Tensor = torch.func.jvp(lambda at: encoded(pushed, at), (level,), (ones,))[1]
-        (moved,) = decoded_along(density, z, c, change.detach()[None])
-        back = encoded(moved, level)
+        back = encoded(decoded(change.detach()), level)
         own, other = _dot(probe, change), _dot(probe, back)
         return own - (other - other.detach())
 

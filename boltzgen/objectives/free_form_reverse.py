@@ -7,7 +7,6 @@ from torch import Generator, Tensor, nn
 
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least, check_positive
-from boltzgen.flows.duals import push
 from boltzgen.objectives.controls import ControlSampler
 from boltzgen.objectives.free_form import Reconstruction, as_free_form
 from boltzgen.objectives.reverse_kl import energy_with_finite_force, regularise
@@ -107,7 +106,7 @@ def decoder_surrogate(
         generator: Of the probes.
     """
     probes = density.probes(len(z), n_probes, like=z, generator=generator)
-    x, pushed = push(density.decode, z, c, probes)
+    x, pushed = density.decode_along(z, c, probes)
     back = density.encode(x, c)
     total = z.new_zeros(len(z))
     for probe, moved in zip(probes, pushed, strict=True):

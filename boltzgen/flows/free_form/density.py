@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from boltzgen.base import Density
 from boltzgen.checks import check_at_least, check_positive
 from boltzgen.flows.densities import CentredNormal, centred
+from boltzgen.flows.duals import push
 from boltzgen.flows.free_form.jacobians import by_row, linearise, newton_direction, solve
 from boltzgen.random import draw_normal
 
@@ -100,6 +101,14 @@ class FreeFormFlow(Density):
         """Decoded latents, (B, *E) -> (B, *E)."""
         x: Tensor = self.decoder(z, c)
         return x
+
+    def encode_along(self, x: Tensor, c: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode`, and its derivatives along directions (K, B, *E) of x, of their shape."""
+        return push(self.encoder, x, c, directions)
+
+    def decode_along(self, z: Tensor, c: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """`decode`, and its derivatives along directions (K, B, *E) of z, of their shape."""
+        return push(self.decoder, z, c, directions)
 
     def probes(self, n_rows: int, n_probes: int, *, like: Tensor, generator: Generator) -> Tensor:
         """Directions v_k with E[v v'] = 1, for traces: (K, B, *E), orthogonal and of one length.
