@@ -26,7 +26,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle thread
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from boltzgen.errors import CorruptFileError, NonFiniteError, NotConvergedError
 from boltzgen.report import write_report
@@ -39,7 +38,7 @@ from particles.evaluation import (
     reported_temperatures,
     thermodynamics_of,
 )
-from particles.model import Trained, read_flow, train_flow
+from particles.model import Lesson, Trained, read_flow, train_flow
 from particles.page import compose
 from particles.random import stream_for
 from particles.reference import run_reference, rungs_of
@@ -87,7 +86,8 @@ def parser() -> argparse.ArgumentParser:
     add("--at", type=positive_number, metavar="T",
         help="temperature of the data (default: 1, or the nearest end of the range)")  # fmt: skip
     add("--carry", choices=CARRIES, default="backward-kl",
-        help="how other temperatures are learnt: backward-kl, trade, or none")  # fmt: skip
+        help="how other temperatures are learnt: from energies by backward-kl or trade, from "
+        "samples of the reference, or none")  # fmt: skip
     add("--preset", choices=["smoke", "default", "long"], default="default",
         help="smoke: does it work; default: minutes; long: four times the steps")  # fmt: skip
     add("--steps", type=positive_count, metavar="N", help="training steps (default: the preset's)")
@@ -166,18 +166,24 @@ class Run:
         self.seconds["reference"] = time.monotonic() - started
         return found
 
-    def data(self, ladders: Ladders) -> tuple[Tensor, Tensor]:
+    def data(self, ladders: Ladders) -> Lesson:
         """Draws to learn from, and held-out ones to watch the likelihood of."""
         at, own = self.config.learn.at, self.config.learn
         held_out = ladders.held_out(at)
         if held_out is None:
             raise ValueError(f"--at: expected a rung of the ladder, got {at:g}")
-        first, second = (
-            torch.from_numpy(x.reshape(-1, *x.shape[2:]))
-            for x in (ladders.to_learn(at), held_out)
+        rungs = [at]
+        if own.carry == "samples":
+            inside = (ladders.values >= self.config.low) & (ladders.values <= self.config.high)
+            rungs = ladders.values[inside].tolist()
+        draws = [ladders.to_learn(rung).reshape(-1, *held_out.shape[2:]) for rung in rungs]
+        controls = [torch.full((len(x), 1), rung) for x, rung in zip(draws, rungs, strict=True)]
+        watched = torch.from_numpy(held_out.reshape(-1, *held_out.shape[2:]))
+        order = torch.randperm(len(watched), generator=stream_for("watched", self.config.seed))
+        return Lesson(
+            torch.from_numpy(np.concatenate(draws)), torch.cat(controls),
+            watched[order[: own.n_watched]],
         )  # fmt: skip
-        order = torch.randperm(len(second), generator=stream_for("watched", self.config.seed))
-        return first, second[order[: own.n_watched]]
 
     def train(self, ladders: Ladders) -> Trained:
         """Train the flow, or take it up where it was left."""

@@ -77,11 +77,25 @@ def build_objective(
     return Weighted(terms)
 
 
+class Lesson(NamedTuple):
+    """What a flow learns from.
+
+    Attributes:
+        x: Configurations, float64 (N, *E).
+        c: Their temperatures, (N, 1).
+        watched: Others at the temperature of the data to watch the likelihood of, (M, *E).
+    """
+
+    x: Tensor
+    c: Tensor
+    watched: Tensor
+
+
 def train_flow(
     run: RunFolder[ParticleConfig],
     config: ParticleConfig,
     target: Target,
-    data: tuple[Tensor, Tensor],
+    lesson: Lesson,
     site: Site,
 ) -> None:
     """Fit the flow, or go on from the checkpoint, and write the model file.
@@ -90,25 +104,21 @@ def train_flow(
         run: The run.
         config: Its settings.
         target: The cluster, which books its calls in the ledger.
-        data: Configurations at the temperature of the data to learn from, and others to watch the
-            likelihood of, float64 (N, *E) and (M, *E).
+        lesson: What it learns from.
         site: Where it happens.
     """
-    x, held_out = (each.float().to(site.device) for each in data)
+    x, c, watched = (each.float().to(site.device) for each in lesson)
     length = spread_of(x)
     with seeded(stream_for("weights", config.seed)):
         flow = build_flow(config, length).float().to(site.device)
 
-    def controls(n: int) -> Tensor:
-        return torch.full((n, 1), config.learn.at, device=site.device)
-
     watch = LikelihoodWatch(
-        Batch(held_out, controls(len(held_out))),
+        Batch(watched, torch.full((len(watched), 1), config.learn.at, device=site.device)),
         every=max(1, config.train.n_steps // config.learn.n_looks),
     )
     trainer = Trainer(
         flow, build_objective(config, target, length, watch),
-        RandomBatches(x, controls(len(x)), batch_size=config.learn.batch_size), config.train,
+        RandomBatches(x, c, batch_size=config.learn.batch_size), config.train,
         generator=stream_for("training", config.seed),
     )  # fmt: skip
     seconds = learn(

@@ -25,6 +25,7 @@ from pipeline.trust import untrusted
 _CARRIES = {
     "backward-kl": "carried to other temperatures by the backward KL",
     "trade": "carried to other temperatures by TRADE",
+    "samples": "and on those at all other temperatures of the reference",
     "none": "nothing else",
 }
 

@@ -6,8 +6,8 @@ from typing import Literal
 from boltzgen.training import TrainConfig
 from pipeline.ladders import LadderConfig
 
-CarryName = Literal["backward-kl", "trade", "none"]
-CARRIES: tuple[CarryName, ...] = ("backward-kl", "trade", "none")
+CarryName = Literal["backward-kl", "trade", "samples", "none"]
+CARRIES: tuple[CarryName, ...] = ("backward-kl", "trade", "samples", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class LearnConfig:
 
     Args:
         at: Temperature of the data.
-        carry: How the other temperatures are learnt, from energies.
+        carry: How the other temperatures are learnt: from energies, or from draws of their own.
         batch_size: Data of a step.
         reconstruction: Weight of the squared reconstruction error, in units of the spread of x.
         start: Share of it at the first step; all of it from half of the steps on.

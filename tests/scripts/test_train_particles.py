@@ -129,6 +129,29 @@ def test_trade_carries_too(wells, tmp_path):
     assert "trade" in rows[-1]
 
 
+def test_draws_at_all_temperatures_of_the_range_are_learnt_from(wells, tmp_path, monkeypatch):
+    _, words, _ = wells
+    lessons = []
+    monkeypatch.setattr(train_particles, "train_flow", lambda *given: lessons.append(given[3]))
+    monkeypatch.setattr(
+        train_particles, "read_flow", lambda *_: (_ for _ in ()).throw(OSError("x"))
+    )
+    for carry in ("samples", "none"):
+        monkeypatch.setattr("sys.argv", [
+            "x", *map(str, words), "--carry", carry, "--out", str(tmp_path / carry)
+        ])  # fmt: skip
+        assert train_particles.main() == 1
+    rungs = rungs_of(presets("dw4")["smoke"].chains, np.array([0.5, 1.0, 2.0]))
+    several, one = lessons
+    assert several.c.unique().tolist() == pytest.approx(rungs[rungs <= 2.0].tolist())
+    assert one.c.unique().tolist() == [1.0]
+    assert torch.equal(several.x[several.c[:, 0] == 1.0], one.x)
+    assert torch.equal(several.watched, one.watched)
+    cluster = DoubleWellCluster()
+    means = [float(cluster.potential(several.x[several.c[:, 0] == t]).mean()) for t in (0.5, 2.0)]
+    assert means[0] < means[1]
+
+
 @pytest.mark.parametrize(
     ("words", "because"),
     [
