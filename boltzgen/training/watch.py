@@ -30,12 +30,13 @@ class Watched:
     error: float
 
 
-class LikelihoodWatch:
+class LikelihoodWatch(nn.Module):
     """Compares the exact likelihood of held-out data with a loss that stands for it.
 
     The surrogate of a free-form flow goes on falling where encoder and decoder drift apart, while
     the likelihood gets worse. Every look takes the exact -log q of the same data, so that the
-    change since the best look is known much better than either.
+    change since the best look is known much better than either. What it remembers is part of its
+    state, so that training which goes on from a checkpoint remembers it too.
 
     Args:
         held_out: Data that are not trained on.
@@ -45,41 +46,65 @@ class LikelihoodWatch:
         ValueError: There are fewer than two data, or every is below 1.
     """
 
+    best_numbers: Tensor
+    last_numbers: Tensor
+    best_rows: Tensor
+    last_rows: Tensor
+    losses: Tensor
+
     def __init__(self, held_out: Batch, *, every: int) -> None:
+        super().__init__()
         check_at_least("held_out", len(held_out.x), 2)
         check_at_least("every", every, 1)
         self.held_out, self.every = held_out, every
-        self.looks: list[Watched] = []
-        self._losses: list[float] = []
-        self._best: tuple[Watched, Tensor] | None = None
-        self._last: Tensor | None = None
+        unknown = torch.full((4,), torch.nan, dtype=torch.float64)
+        rows = torch.zeros(len(held_out.x), dtype=torch.float64)
+        for name, value in (
+            ("best_numbers", unknown), ("last_numbers", unknown.clone()),
+            ("best_rows", rows), ("last_rows", rows.clone()),
+            ("losses", torch.zeros(2, dtype=torch.float64)),
+        ):  # fmt: skip
+            self.register_buffer(name, value)
 
-    def __call__(self, density: Density, step: int, loss: float) -> Watched | None:
+    @property
+    def best(self) -> Watched | None:
+        """The look with the best likelihood; None before the first."""
+        return _look(self.best_numbers)
+
+    @property
+    def last(self) -> Watched | None:
+        """The last look; None before the first."""
+        return _look(self.last_numbers)
+
+    def forward(self, density: Density, step: int, loss: float) -> Watched | None:
         """Take a step's loss into account; look, if it is time to."""
-        self._losses.append(loss)
+        self.losses += torch.tensor([loss, 1.0], dtype=torch.float64, device=self.losses.device)
         if step % self.every:
             return None
         with torch.no_grad():
-            rows = -density.log_prob(self.held_out.x, self.held_out.c).double().cpu()
+            rows = -density.log_prob(self.held_out.x, self.held_out.c).double()
         mean = float(rows.mean())
         error = float(rows.std()) / math.sqrt(len(rows)) if math.isfinite(mean) else math.inf
-        look = Watched(step, sum(self._losses) / len(self._losses), mean, error)
-        self._losses = []
-        self.looks.append(look)
-        self._last = rows
-        if self._best is None or mean < self._best[0].nll:
-            self._best = look, rows
+        look = Watched(step, float(self.losses[0] / self.losses[1]), mean, error)
+        self.losses.zero_()
+        self._remember(look, rows, self.last_numbers, self.last_rows)
+        if self.best is None or mean < self.best.nll:
+            self._remember(look, rows, self.best_numbers, self.best_rows)
         return look
+
+    def _remember(self, look: Watched, rows: Tensor, numbers: Tensor, kept: Tensor) -> None:
+        numbers.copy_(
+            torch.tensor([look.step, look.loss, look.nll, look.error], dtype=torch.float64)
+        )
+        kept.copy_(rows)
 
     @property
     def warning(self) -> str | None:
         """What to say if the loss has gone on falling since the best likelihood, which has not."""
-        if self._best is None or self._last is None:
+        best, last = self.best, self.last
+        if best is None or last is None or not last.loss < best.loss or last.step == best.step:
             return None
-        (best, rows), last = self._best, self.looks[-1]
-        if not last.loss < best.loss or last.step == best.step:
-            return None
-        change = self._last - rows
+        change = self.last_rows - self.best_rows
         rise = float(change.mean())
         error = float(change.std()) / math.sqrt(len(change))
         if math.isfinite(rise) and not rise > _MOST_Z * error:
@@ -92,6 +117,11 @@ class LikelihoodWatch:
         )
 
 
+def _look(numbers: Tensor) -> Watched | None:
+    step, loss, nll, error = numbers.tolist()
+    return None if math.isnan(step) else Watched(int(step), loss, nll, error)
+
+
 class WatchedObjective(nn.Module):
     """An objective beside which the exact likelihood of held-out data is looked at.
 
@@ -99,7 +129,7 @@ class WatchedObjective(nn.Module):
 
     Args:
         objective: The objective.
-        watch: Takes its losses; it begins anew where training is taken up from a checkpoint.
+        watch: Takes its losses.
         metric: The metric of the objective that stands for the likelihood.
     """
 

@@ -54,6 +54,18 @@ def test_one_that_follows_the_loss_is_not(held_out):
     assert LikelihoodWatch(held_out, every=1).warning is None
 
 
+def test_what_it_remembers_is_part_of_its_state(held_out):
+    history = [(flow_of(3.0), 5.0), (flow_of(1.0), 4.0), (flow_of(1.4), 3.0)]
+    whole, first = watched(held_out, history), watched(held_out, history[:2])
+    first(flow_of(1.4), 25, 2.0)
+    second = LikelihoodWatch(held_out, every=10)
+    second.load_state_dict(first.state_dict())
+    second(flow_of(1.4), 30, 4.0)
+    assert second.last == whole.last
+    assert second.best == whole.best
+    assert second.warning == whole.warning
+
+
 def test_changes_within_their_error_are_not_named(held_out):
     best = float(held_out.x.square().mean().sqrt())
     near = watched(held_out, [(flow_of(best), 4.0), (flow_of(best * 1.01), 3.9)])
@@ -63,7 +75,7 @@ def test_changes_within_their_error_are_not_named(held_out):
 def test_data_without_density_are_named(held_out):
     lost = FreeFormFlow(Scale(1.0), Bounded(), StandardNormal((2,), 1))
     watch = watched(held_out, [(flow_of(1.0), 4.0), (lost, 3.0)])
-    assert watch.looks[-1].nll == math.inf
+    assert watch.last.nll == math.inf
     assert "rose by inf nats" in watch.warning
 
 
@@ -82,7 +94,7 @@ def test_a_watched_objective_shows_its_looks_and_changes_nothing(held_out, gener
         alone = ForwardKL()(flow, held_out, step=step, generator=generator)
         assert found.loss == alone.loss
         assert ("held_out_nll" in found.metrics) == (step in (1, 3))
-    assert [look.step for look in watch.looks] == [2, 4]
+    assert (watch.best.step, watch.last.step) == (2, 4)
     assert float(found.metrics["held_out_nll"]) == pytest.approx(float(alone.loss))
 
 
@@ -94,7 +106,7 @@ def test_data_without_density_are_looked_at_and_not_logged(generator):
     objective = WatchedObjective(ForwardKL(), watch, metric="nll")
     found = objective(flow, near, step=0, generator=generator)
     assert "held_out_nll" not in found.metrics
-    assert math.isinf(watch.looks[0].nll)
+    assert math.isinf(watch.last.nll)
 
 
 def test_a_metric_that_is_not_there_is_an_error(held_out, generator):
