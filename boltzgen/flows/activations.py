@@ -26,18 +26,22 @@ def silu_slope(g: Tensor, x: Tensor) -> Tensor:
     return product
 
 
-class _Silu(torch.autograd.Function):
-    generate_vmap_rule = True
+class _OfInputs(torch.autograd.Function):
+    """A function whose derivatives need what it was given, and nothing else."""
 
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return functional.silu(x)
+    generate_vmap_rule = True
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Tensor) -> None:
         del output
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
+
+
+class _Silu(_OfInputs):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return functional.silu(x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ANN401
@@ -48,19 +52,11 @@ class _Silu(torch.autograd.Function):
         return silu_slope(tangent, *ctx.saved_tensors)
 
 
-class _Slope(torch.autograd.Function):
-    generate_vmap_rule = True
-
+class _Slope(_OfInputs):
     @staticmethod
     def forward(g: Tensor, x: Tensor) -> Tensor:
         product: Tensor = torch.ops.aten.silu_backward(g, x)
         return product
-
-    @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Tensor) -> None:
-        del output
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from boltzgen.flows import LogRatio
 from boltzgen.flows.duals import Dual, NoRuleError, push
-from boltzgen.flows.free_form import EquivariantGraph, ResidualField
+from boltzgen.flows.free_form import AngleCut, EquivariantGraph, ResidualField, Rolled
 from boltzgen.random import seeded
 
 Map = Callable[[Tensor, Tensor], Tensor]
@@ -32,7 +32,12 @@ def _dense() -> nn.Module:
     return _away_from_start(ResidualField(8, LogRatio(torch.ones(1)), n_hidden=7, n_blocks=2))
 
 
-NETWORKS = {"graph": (_graph, (4, 2)), "dense": (_dense, (8,))}
+def _rolled() -> nn.Module:
+    periodic = torch.arange(8) < 3
+    return Rolled(_dense(), AngleCut(periodic, torch.linspace(0, 1, 8))).double()
+
+
+NETWORKS = {"graph": (_graph, (4, 2)), "dense": (_dense, (8,)), "angles": (_rolled, (8,))}
 
 
 def _place(shape: tuple[int, ...], n_directions: int = 3) -> tuple[Tensor, Tensor, Tensor]:
