@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "boltzgen.random",
     },
     "boltzgen.training": {
+        "boltzgen.estimators",
         "boltzgen.storage",
         "boltzgen.base",
         "boltzgen.protocols",

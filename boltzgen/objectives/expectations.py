@@ -25,6 +25,10 @@ class ExpectationTable(nn.Module):
     that the first refreshes are a plain average. A grid point where all samples have energy +inf
     keeps its value; where it has none yet, that is NaN.
 
+    Beside them stand `spread`, the variance of A under p, which peaks at a transition, and `noise`,
+    sum_j w_j^2 / (sum_j w_j)^2 of a refresh and of the running mean accordingly: about the variance
+    of the mean of a number of variance 1.
+
     Args:
         grid: The grid of the control.
         n_samples: Samples for each grid point and refresh.
@@ -34,6 +38,8 @@ class ExpectationTable(nn.Module):
 
     mean_slope: Tensor
     log_z: Tensor
+    spread: Tensor
+    noise: Tensor
     n_refreshes: Tensor
 
     def __init__(
@@ -49,6 +55,8 @@ class ExpectationTable(nn.Module):
         zeros = torch.zeros(len(grid), dtype=torch.float64)
         self.register_buffer("mean_slope", zeros.clone())
         self.register_buffer("log_z", zeros.clone())
+        self.register_buffer("spread", zeros.clone())
+        self.register_buffer("noise", zeros.clone())
         self.register_buffer("n_refreshes", torch.zeros((), dtype=torch.long))
 
     def due(self, step: int) -> bool:
@@ -81,19 +89,19 @@ class ExpectationTable(nn.Module):
         log_z = log_w.logsumexp(1) - math.log(self.n_samples)
         weights = log_w.softmax(1)
         mean_slope = torch.where(weights > 0, weights * slopes, 0.0).sum(1)
-        self._blend(mean_slope, log_z)
-
-    def _blend(self, mean_slope: Tensor, log_z: Tensor) -> None:
-        """Move the running values towards fresh ones, where those are usable."""
-        usable = log_z.isfinite()
-        age = int(self.n_refreshes)
+        away = torch.where(weights > 0, slopes - mean_slope[:, None], 0.0).square()
+        usable, age = log_z.isfinite(), int(self.n_refreshes)
         share = min(self.memory, age / (age + 1))
-        for running, fresh in ((self.mean_slope, mean_slope), (self.log_z, log_z)):
-            empty = running.isnan() if age else torch.ones_like(running, dtype=torch.bool)
-            blend = torch.where(empty, fresh, share * running + (1 - share) * fresh)
-            kept = torch.where(empty, torch.nan, running)
-            running.copy_(torch.where(usable, blend, kept))
+        _blend(self.mean_slope, mean_slope, usable, (share, 1 - share), age)
+        _blend(self.log_z, log_z, usable, (share, 1 - share), age)
+        _blend(self.spread, (weights * away).sum(1), usable, (share, 1 - share), age)
+        squares = (share**2, (1 - share) ** 2)
+        _blend(self.noise, weights.square().sum(1), usable, squares, age)
         self.n_refreshes += 1
+
+    def worth(self) -> Tensor:
+        """Samples of p that each running mean is worth, (K,); NaN where there is none yet."""
+        return 1 / self.noise
 
     def integrated_log_z(self) -> Tensor:
         """Log Z(c) - log Z(c_0) by integrating the table (trapezoid in c), shape (K,).
@@ -102,3 +110,13 @@ class ExpectationTable(nn.Module):
         """
         steps = torch.cumulative_trapezoid(-self.mean_slope, self.grid.values)
         return torch.cat([steps.new_zeros(1), steps])
+
+
+def _blend(
+    running: Tensor, fresh: Tensor, usable: Tensor, shares: tuple[float, float], age: int
+) -> None:
+    """Move a running value towards a fresh one, where that is usable."""
+    empty = running.isnan() if age else torch.ones_like(running, dtype=torch.bool)
+    blend = torch.where(empty, fresh, shares[0] * running + shares[1] * fresh)
+    kept = torch.where(empty, torch.nan, running)
+    running.copy_(torch.where(usable, blend, kept))

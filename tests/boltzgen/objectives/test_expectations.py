@@ -40,6 +40,25 @@ def test_both_columns_are_exact_within_their_own_error(generator, target, densit
             assert found.std() < 0.1 * (1 + abs(value))
 
 
+def test_the_spread_is_the_heat_capacity(generator):
+    """Var[dE/dT] = Var(U) / T^4 = C / T^2, against the spread of 40 tables."""
+    target, density = DoubleWell2D(), PowerNormal(a=1.0, b=0.5)
+    tables = [table_of(target, density, generator, 4000) for _ in range(40)]
+    for k, T in enumerate(VALUES.tolist()):
+        found = torch.stack([table.spread[k] for table in tables])
+        assert abs(found.mean() - target.heat_capacity(T) / T**2) < 4 * found.std() / 40**0.5
+
+
+def test_a_mean_is_worth_the_samples_of_all_refreshes(generator):
+    """With the exact density every weight is the same: worth N a refresh while all count."""
+    table = table_of(HarmonicWell(n_dims=2), PowerNormal(), generator, 50, n_refreshes=3)
+    torch.testing.assert_close(table.worth(), torch.full_like(VALUES, 150.0))
+    young = ExpectationTable(GRID, n_samples=50, memory=0.5)
+    for _ in range(40):
+        young.refresh(PowerNormal(), HarmonicWell(n_dims=2), like=LIKE, generator=generator)
+    torch.testing.assert_close(young.worth(), torch.full_like(VALUES, 150.0))
+
+
 def test_the_exact_density_has_no_error_in_log_z(generator):
     target = HarmonicWell(n_dims=2)
     table = table_of(target, PowerNormal(), generator, 50)
@@ -114,7 +133,9 @@ def test_when_it_is_due(generator):
 
 def test_state_and_bad_arguments():
     table = ExpectationTable(GRID, n_samples=2)
-    assert set(table.state_dict()) == {"mean_slope", "log_z", "n_refreshes", "grid.values"}
+    assert set(table.state_dict()) == {
+        "mean_slope", "log_z", "spread", "noise", "n_refreshes", "grid.values",
+    }  # fmt: skip
     for options in ({"n_samples": 1}, {"every": 0}, {"memory": 1.0}, {"memory": -0.1}):
         with pytest.raises(ValueError, match="n_samples, every, memory"):
             ExpectationTable(GRID, **({"n_samples": 2} | options))

@@ -46,6 +46,8 @@ def test_the_state_holds_every_kind_of_memory(uninterrupted):
         "objective/memory.trade.table.log_z",
         "objective/memory.trade.table.mean_slope",
         "objective/memory.trade.table.n_refreshes",
+        "objective/memory.trade.table.noise",
+        "objective/memory.trade.table.spread",
     }
     assert {"trade", "log_variance_rms", "weight/trade"} <= set(records[-1].metrics)
 
